@@ -1,0 +1,1 @@
+"""The words of the house as types. Imports nothing but the errors."""

@@ -1,0 +1,201 @@
+"""A line: one prediction problem kept alive over time, as declared in ``mlflow/lines/<line>.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipelines.errors import ConfigError
+
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Target(_Strict):
+    """What is predicted.
+
+    ``direction``: is the next ``horizon_bars`` return positive? ``volatility``: will realised volatility over
+    the next ``horizon_bars`` exceed its trailing median over ``median_bars``?
+    """
+
+    kind: Literal["direction", "volatility"]
+    horizon_bars: int = Field(ge=1)
+    median_bars: int = Field(default=720, ge=24)
+
+
+class Features(_Strict):
+    """Which feature groups (see ``pipelines.features.catalog``) make up the matrix, as a versioned list."""
+
+    version: int = Field(default=1, ge=1)
+    groups: tuple[str, ...] = Field(min_length=1)
+
+
+class WalkForward(_Strict):
+    """Folds in days of ``event_time``. Training rows whose label interval reaches into ``[test start -
+    embargo, …)`` are purged. The last ``evidence_days`` are cut off from the search: only the gate sees them.
+    """
+
+    scheme: Literal["expanding", "rolling"] = "rolling"
+    train_days: int = Field(ge=2)
+    test_days: int = Field(ge=1)
+    search_folds: int = Field(ge=2)
+    evidence_days: int = Field(ge=2)
+    evidence_fold_days: int = Field(default=1, ge=1)
+    embargo_bars: int = Field(default=1, ge=0)
+
+    @property
+    def history_days(self) -> int:
+        """Days of rows a training reads."""
+        return self.train_days + self.test_days * self.search_folds + self.evidence_days
+
+
+class Search(_Strict):
+    """The Optuna budget, in trials over all families and workers."""
+
+    families: tuple[str, ...] = Field(min_length=1)
+    trials: int = Field(ge=1)
+    workers: int = Field(default=2, ge=1, le=64)
+    nested_runs: int = Field(default=5, ge=1)
+    seed: int = 7
+    metric: Literal["log_loss"] = "log_loss"
+
+
+class Costs(_Strict):
+    """One-way trading costs in basis points of notional, and the probability band without a position."""
+
+    fee_bps: float = Field(default=2.0, ge=0)
+    slippage_bps: float = Field(default=1.0, ge=0)
+    band: float = Field(default=0.02, ge=0, lt=0.5)
+
+    @property
+    def one_way(self) -> float:
+        """Cost of trading 1 unit of notional, as a fraction."""
+        return (self.fee_bps + self.slippage_bps) / 10_000
+
+
+class Gate(_Strict):
+    """When a candidate may replace what is there."""
+
+    alpha: float = Field(default=0.05, gt=0, le=0.2)
+    blocks: int = Field(default=7, ge=4, le=64)
+    min_rows: int = Field(default=200, ge=30)
+    min_effect: float = Field(default=0.0, ge=0)
+    min_auc: Share = 0.5
+    require_net_return: bool = False
+    approval: Literal["auto", "human"] = "auto"
+
+
+class Drift(_Strict):
+    """When monitoring raises an alarm.
+
+    A column has drifted when its distance exceeds the ``quantile`` of the distances of same-length windows slid
+    over the training reference. Data drift: at least ``share`` of columns, in ``persistence`` checks in a row.
+    """
+
+    window_days: int = Field(default=7, ge=1)
+    method: Literal["wasserstein", "ks", "psi", "jensenshannon"] = "wasserstein"
+    quantile: float = Field(default=0.99, ge=0.5, lt=1)
+    share: float = Field(default=0.3, gt=0, le=1)
+    persistence: int = Field(default=3, ge=1)
+    performance_alpha: float = Field(default=0.01, gt=0, le=0.2)
+
+
+class Retrain(_Strict):
+    """What may ask for a training, and how often."""
+
+    on: tuple[Literal["data_drift", "prediction_drift", "performance", "schedule"], ...] = (
+        "data_drift", "performance")
+    every_days: int | None = Field(default=None, ge=1)
+    cooldown_days: int = Field(default=3, ge=0)
+    min_new_days: int = Field(default=3, ge=0)
+    claim_hours: int = Field(default=6, ge=1)
+
+    @model_validator(mode="after")
+    def _schedule_has_interval(self) -> Retrain:
+        if "schedule" in self.on and self.every_days is None:
+            raise ValueError("retrain.on lists 'schedule' but retrain.every_days is missing; set it to a number of days")
+        return self
+
+
+class Line(_Strict):
+    """One prediction problem: everything that decides how it is trained, judged, watched and retrained."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{2,40}$")
+    title: str
+    owner: str = "ml"
+    interval: Literal["1h"] = "1h"
+    symbols: tuple[str, ...] = ()  # empty: every symbol the warehouse has bars for
+    target: Target
+    features: Features
+    walk_forward: WalkForward
+    search: Search
+    costs: Costs | None = None
+    gate: Gate = Gate()
+    drift: Drift = Drift()
+    retrain: Retrain = Retrain()
+
+    @property
+    def bar(self) -> timedelta:
+        return timedelta(hours=1)
+
+    @property
+    def horizon(self) -> timedelta:
+        return self.bar * self.target.horizon_bars
+
+    @property
+    def experiment(self) -> str:
+        """Name of the MLflow experiment."""
+        return f"tidemark/{self.name}"
+
+    @property
+    def registered_model(self) -> str:
+        """Name of the MLflow registered model."""
+        return f"tidemark.{self.name}"
+
+    @model_validator(mode="after")
+    def _tradable_has_costs(self) -> Line:
+        if self.gate.require_net_return and self.costs is None:
+            raise ValueError("gate.require_net_return needs a [costs] table; add fee_bps and slippage_bps")
+        return self
+
+
+def parse_line(text: str, origin: str = "<string>") -> Line:
+    """Read one line's TOML.
+
+    Raises:
+        ConfigError: not TOML, an unknown key, or a value out of range; the message names each key.
+    """
+    try:
+        return Line.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{origin} is not TOML: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'line'}: {item['msg']} (got {str(item['input'])[:80]!r})"
+            for item in error.errors())
+        raise ConfigError(f"{origin} is refused: {problems}") from error
+
+
+def load_lines(directory: Path) -> dict[str, Line]:
+    """Every ``*.toml`` of ``directory`` by line name, in name order.
+
+    Raises:
+        ConfigError: a file is refused, two files share a name, or the directory holds none.
+    """
+    lines: dict[str, Line] = {}
+    for path in sorted(directory.glob("*.toml")):
+        line = parse_line(path.read_text(encoding="utf-8"), str(path))
+        if line.name != path.stem:
+            raise ConfigError(f"{path} declares the line {line.name!r}; name the file {line.name}.toml")
+        lines[line.name] = line
+    if not lines:
+        raise ConfigError(f"no line in {directory}; add a <line>.toml (see mlflow/README.md) or set TIDEMARK_LINES_DIR")
+    return lines

@@ -1,0 +1,212 @@
+"""The records that rooms hand to each other. All frozen, all JSON-friendly through ``dataclasses.asdict``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Refused:
+    """One row that did not pass its checks, kept whole so that it can be replayed after a fix."""
+
+    source: str
+    kind: str
+    reason: str
+    payload: Mapping[str, Any]
+    event_time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class WriteCounts:
+    """What an idempotent write did: new facts, new revisions of known facts, rows that changed nothing."""
+
+    inserted: int = 0
+    revised: int = 0
+    unchanged: int = 0
+
+    def __add__(self, other: WriteCounts) -> WriteCounts:
+        return WriteCounts(self.inserted + other.inserted, self.revised + other.revised,
+                           self.unchanged + other.unchanged)
+
+
+@dataclass(frozen=True)
+class SnapshotRef:
+    """An immutable feature matrix: ``digest`` is the SHA-256 of its canonical content, ``uri`` where it lies."""
+
+    digest: str
+    uri: str
+    rows: int
+    kind: str
+    line: str
+    start: datetime
+    end: datetime
+
+
+class Reason(StrEnum):
+    """Why a retraining was asked for."""
+
+    BOOTSTRAP = "bootstrap"
+    SCHEDULE = "schedule"
+    DATA_DRIFT = "data_drift"
+    PREDICTION_DRIFT = "prediction_drift"
+    PERFORMANCE = "performance"
+    MANUAL = "manual"
+
+
+class RequestState(StrEnum):
+    """Life of a retrain request: pending → claimed → served | failed; a lost claim returns to pending."""
+
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    SERVED = "served"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class RetrainRequest:
+    """A row of the ledger that asks for a training of ``line`` as of ``as_of``."""
+
+    line: str
+    reason: Reason
+    as_of: datetime
+    requested_by: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    id: int | None = None
+    state: RequestState = RequestState.PENDING
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A registered model version that waits for a verdict, with what is needed to judge and rebuild it.
+
+    ``trained_through`` is the latest ``label_end`` (UTC) that the final fit has seen: rows after it are out of
+    sample. ``evidence_digest`` names the snapshot of its out-of-sample predictions (see EVIDENCE_COLUMNS).
+    """
+
+    line: str
+    version: int
+    run_id: str
+    family: str
+    as_of: datetime
+    trained_through: datetime
+    snapshot_digest: str
+    evidence_digest: str
+    trials: int
+    request_id: int | None = None
+
+
+#: Columns of the evidence snapshot: the candidate's walk-forward predictions on folds the search never saw,
+#: beside the naive baselines on the same rows.
+EVIDENCE_COLUMNS = ("symbol", "event_time", "available_at", "label_end", "y", "forward_return", "fold",
+                    "candidate", "base_rate", "persistence")
+
+
+class Outcome(StrEnum):
+    PROMOTE = "promote"
+    INCONCLUSIVE = "inconclusive"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the gate judges: the same rows, scored by the candidate and by what it wants to replace.
+
+    Attributes:
+        losses: index ``event_time`` (UTC, sorted, unique), one column per contender (``candidate`` and either
+            ``champion`` or the naive baselines); the cross-sectional mean log loss at that time, in nats.
+        net_returns: the same index and contenders; mean net simple return per bar after costs; None when the
+            target is not tradable.
+        metrics: contender → metric → value over all rows.
+        opponent: the column that the candidate has to beat.
+    """
+
+    line: str
+    version: int
+    as_of: datetime
+    champion_version: int | None
+    opponent: str
+    losses: pd.DataFrame
+    net_returns: pd.DataFrame | None
+    metrics: Mapping[str, Mapping[str, float]]
+    rows: int
+    trials: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's answer. ``effect`` is the mean loss saved per prediction (positive: the candidate is better),
+    with its two-sided 95 % interval; ``minimum_detectable`` the smallest effect that could have been seen with
+    80 % power; ``p_value`` one-sided."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    opponent: str
+    effect: float
+    effect_low: float
+    effect_high: float
+    p_value: float
+    minimum_detectable: float
+    periods: int
+    rows: int
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+class Action(StrEnum):
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One row of the append-only promotion ledger; the last row of a line names its champion.
+
+    ``effective_at`` is data time (UTC): partitions that start at or after it are scored by this version.
+    """
+
+    line: str
+    version: int
+    previous: int | None
+    action: Action
+    actor: str
+    reason: str
+    effective_at: datetime
+    recorded_at: datetime
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class ColumnDrift:
+    """One column's distance between reference and current, against the threshold it was given."""
+
+    column: str
+    method: str
+    score: float
+    threshold: float
+    drifted: bool
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """What a monitoring check found for one line as of one time."""
+
+    line: str
+    as_of: datetime
+    columns: tuple[ColumnDrift, ...]
+    share: float
+    data_drift: bool
+    prediction_drift: bool
+    performance_drift: bool
+    metrics: Mapping[str, float]
+    champion_version: int | None
+    reference_digest: str | None
+    rows: int
+
+    @property
+    def alarm(self) -> bool:
+        return self.data_drift or self.prediction_drift or self.performance_drift
