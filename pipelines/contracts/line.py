@@ -121,7 +121,7 @@ class Retrain(_Strict):
     @model_validator(mode="after")
     def _schedule_has_interval(self) -> Retrain:
         if "schedule" in self.on and self.every_days is None:
-            raise ValueError("retrain.on lists 'schedule' but retrain.every_days is missing; set it to a number of days")
+            raise ValueError("retrain.on lists 'schedule' but every_days is missing; set it to a number of days")
         return self
 
 
