@@ -1,0 +1,153 @@
+"""Each stage of the way by hand, with the functions that the DAGs call."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated, Any
+
+import typer
+from rich.progress import track
+
+from pipelines import clock, config
+from pipelines.cli.context import AsOfOption, LineArgument, as_of_time, line_of, open_warehouse, window_of
+from pipelines.cli.output import JsonOption, err, show
+from pipelines.contracts.columns import Kind
+from pipelines.contracts.window import Window
+
+StartOption = Annotated[str, typer.Option(help="First instant of the window (UTC, ISO 8601), included.")]
+EndOption = Annotated[str, typer.Option(help="End of the window (UTC, ISO 8601), not included.")]
+
+
+def register(app: typer.Typer) -> None:
+    for command in (ingest, sentiment, features, train, gate, predict, monitor):
+        app.command()(command)
+
+
+def _daily(window: Window, title: str) -> Any:
+    return track(list(window.days()), description=title, console=err, transient=True)
+
+
+def ingest(
+    start: StartOption,
+    end: EndOption,
+    source: Annotated[str | None, typer.Option(help="Provider; default: TIDEMARK_SOURCE.")] = None,
+    kind: Annotated[list[Kind] | None, typer.Option(help="Only these kinds of facts.")] = None,
+    symbol: Annotated[list[str] | None, typer.Option(help="Only these symbols.")] = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Fetch, check and store what became available in a window. Doing it twice changes nothing."""
+    from pipelines.ingest import providers
+    from pipelines.ingest import run as ingest_run
+
+    settings = config.settings()
+    provider = providers.create(source or settings.source, settings)
+    with open_warehouse() as warehouse:
+        reports = [
+            ingest_run.run(warehouse, provider, part, kinds=kind or None, symbols=symbol or None, at=clock.now())
+            for part in track(list(window_of(start, end).months()), description="ingest", console=err, transient=True)]
+    show(reports, as_json=json_output, title="ingested")
+
+
+def sentiment(start: StartOption, end: EndOption, json_output: JsonOption = False) -> None:
+    """Score the documents of a window and rebuild its aggregates."""
+    from pipelines.sentiment import run as sentiment_run
+
+    with open_warehouse() as warehouse:
+        reports = [sentiment_run.run(warehouse, part) for part in window_of(start, end).months()]
+    show(reports, as_json=json_output, title="scored")
+
+
+def features(line: LineArgument, start: StartOption, end: EndOption, json_output: JsonOption = False) -> None:
+    """Build the features of a window, one partition per day."""
+    from pipelines.features import run as features_run
+
+    problem = line_of(line)
+    with open_warehouse() as warehouse:
+        refs = [features_run.materialise(warehouse, problem, day) for day in _daily(window_of(start, end), "features")]
+    show(refs, as_json=json_output, title="partitions")
+
+
+def train(
+    line: LineArgument,
+    as_of: AsOfOption = None,
+    reason: Annotated[str, typer.Option(help="Why; kept in the ledger.")] = "by hand",
+    json_output: JsonOption = False,
+) -> None:
+    """Train a candidate now, in this process: search, evidence, final fit, registration."""
+    from pipelines.contracts.records import Reason, RetrainRequest
+    from pipelines.store import ledger
+    from pipelines.training import stage
+
+    problem, settings, at = line_of(line), config.settings(), clock.now()
+    person = getpass.getuser()
+    with open_warehouse() as warehouse:
+        with warehouse.begin() as connection:
+            ledger.request_retrain(connection, RetrainRequest(
+                problem.name, Reason.MANUAL, as_of_time(as_of), person, {"reason": reason}), at=at)
+            request = ledger.claim_request(
+                connection, problem.name, claimed_by=f"cli:{person}", at=at,
+                expires_at=at + stage.claim_duration(problem))
+        if request is None:
+            err.print(f"a training of {problem.name} is under way; see `tidemark history {problem.name}`")
+            raise typer.Exit(1)
+        session = stage.open_training(warehouse, settings, problem, request, at=at)
+        try:
+            with err.status(f"searching {problem.search.trials} trials"):
+                stage.run_trials(warehouse, settings, problem, session, 0)
+            with err.status("evidence, final fit and report"):
+                candidate = stage.conclude(warehouse, settings, problem, session, at=clock.now())
+        except BaseException as error:
+            stage.abort(warehouse, settings, session, f"{type(error).__name__}: {error}", at=clock.now())
+            raise
+    show(candidate, as_json=json_output, title="candidate")
+
+
+def gate(
+    line: LineArgument,
+    version: Annotated[int | None, typer.Argument(help="Version; default: every unjudged candidate.")] = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Judge candidates against the champion or the naive baselines, and act on the verdict."""
+    from pipelines.gate import decide
+    from pipelines.registry import evidence, promotion
+    from pipelines.store import ledger
+
+    problem, settings = line_of(line), config.settings()
+    verdicts = []
+    with open_warehouse() as warehouse:
+        with warehouse.begin() as connection:
+            waiting = ([ledger.candidate(connection, problem.name, version)] if version is not None
+                       else ledger.unjudged(connection, problem.name))
+        for candidate in waiting:
+            verdict = decide(evidence.assemble(warehouse, settings, problem, candidate), problem.gate)
+            promotion.record(warehouse, problem, candidate, verdict, at=clock.now())
+            if problem.gate.approval == "auto":
+                promotion.apply(warehouse, settings, problem, candidate, verdict,
+                                actor=f"cli:{getpass.getuser()}", at=clock.now())
+            verdicts.append({"line": problem.name, "version": candidate.version, "verdict": verdict})
+    show(verdicts, as_json=json_output, title="verdicts")
+    if any(item["verdict"].outcome != "promote" for item in verdicts):
+        raise typer.Exit(1)
+
+
+def predict(line: LineArgument, start: StartOption, end: EndOption, json_output: JsonOption = False) -> None:
+    """Score the bars of a window with the champion of that time and its challenger."""
+    from pipelines.serving import batch
+
+    problem, settings = line_of(line), config.settings()
+    with open_warehouse() as warehouse:
+        reports = [batch.predict(warehouse, settings, problem, day) for day in _daily(window_of(start, end), "predict")]
+    show(reports, as_json=json_output, title="predictions")
+
+
+def monitor(line: LineArgument, as_of: AsOfOption = None, json_output: JsonOption = False) -> None:
+    """Mature outcomes and check data, prediction and performance drift."""
+    from pipelines.monitoring import check, outcomes
+
+    problem, settings, at = line_of(line), config.settings(), as_of_time(as_of)
+    with open_warehouse() as warehouse:
+        outcomes.mature(warehouse, problem, at)
+        report = check.check(warehouse, settings, problem, at)
+    show(report, as_json=json_output, title="drift")
+    if report.alarm:
+        raise typer.Exit(1)
