@@ -1,0 +1,1 @@
+"""The embedded stack: real servers on loopback, started and supervised by us."""

@@ -1,0 +1,101 @@
+"""One real PostgreSQL per test session, one fresh migrated database per test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+from hypothesis import HealthCheck, settings
+
+from infra.local.postgres import EmbeddedPostgres
+from pipelines.errors import StoreUnavailable
+from pipelines.store import Warehouse
+from pipelines.store.migrate import upgrade
+
+settings.register_profile("tidemark", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+settings.load_profile("tidemark")
+
+_ATTEMPTS = 3  # a port found free can be taken by a neighbour before the server has bound it
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A running embedded server (each pytest-xdist worker has its own), stopped at the end whatever happened."""
+    with tempfile.TemporaryDirectory(prefix="tidemark-pg-", ignore_cleanup_errors=True) as directory:
+        home = Path(directory)
+        for attempt in range(_ATTEMPTS):
+            server = EmbeddedPostgres(home / "pgdata", None, home / "password")
+            with (home / "log").open("ab") as log:
+                process = server.start(log)
+            try:
+                server.wait_ready(60, process)
+            except StoreUnavailable:
+                process.kill()
+                process.wait()
+                if attempt == _ATTEMPTS - 1:
+                    pytest.fail(f"no PostgreSQL: {(home / 'log').read_text(errors='replace')[-2000:]}")
+                continue
+            break
+        try:
+            yield server
+        finally:
+            _end(server, process)
+
+
+def _end(server: EmbeddedPostgres, process: subprocess.Popen[bytes]) -> None:
+    try:
+        server.stop(10)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres: EmbeddedPostgres) -> str:
+    """The name of a database with all migrations applied; copies of it cost some 50 ms."""
+    name = "migrated_template"
+    postgres.create_databases([name])
+    upgrade(postgres.url(name))
+    return name
+
+
+@pytest.fixture
+def new_database(postgres: EmbeddedPostgres, template_database: str) -> Iterator[Callable[..., str]]:
+    """Call it for the URL of a fresh database (``migrated=False``: an empty one); all are dropped afterwards."""
+    connection = psycopg2.connect(postgres.url("postgres").replace("+psycopg2", ""))
+    connection.autocommit = True
+    made: list[str] = []
+
+    def make(*, migrated: bool = True) -> str:
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        template = template_database if migrated else "template0"
+        with connection.cursor() as cursor:
+            # FILE_COPY of a 10 MB template is quicker than logging each of its blocks.
+            cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
+        made.append(name)
+        return postgres.url(name)
+
+    try:
+        yield make
+    finally:
+        with connection.cursor() as cursor:
+            for name in made:
+                cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        connection.close()
+
+
+@pytest.fixture
+def warehouse(new_database: Callable[..., str], tmp_path: Path) -> Iterator[Warehouse]:
+    """An empty warehouse of its own for one test, snapshots under ``tmp_path``."""
+    store = Warehouse(new_database(), str(tmp_path / "snapshots"))
+    try:
+        yield store
+    finally:
+        store.close()
