@@ -142,7 +142,8 @@ class Evidence:
 class Verdict:
     """The gate's answer. ``effect`` is the mean loss saved per prediction (positive: the candidate is better),
     with its two-sided 95 % interval; ``minimum_detectable`` the smallest effect that could have been seen with
-    80 % power; ``p_value`` one-sided."""
+    80 % power; ``p_value`` one-sided. ``champion_version`` is the champion it was judged against: a promotion is
+    refused when somebody else is champion by then."""
 
     outcome: Outcome
     reasons: tuple[str, ...]
@@ -155,6 +156,7 @@ class Verdict:
     periods: int
     rows: int
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    champion_version: int | None = None
 
 
 class Action(StrEnum):
