@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
@@ -15,8 +16,9 @@ from hypothesis import HealthCheck, settings
 
 from infra.local.postgres import EmbeddedPostgres
 from pipelines.errors import StoreUnavailable
-from pipelines.store import Warehouse
-from pipelines.store.migrate import upgrade
+
+if TYPE_CHECKING:
+    from pipelines.store import Warehouse
 
 settings.register_profile("tidemark", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("tidemark")
@@ -60,6 +62,8 @@ def _end(server: EmbeddedPostgres, process: subprocess.Popen[bytes]) -> None:
 @pytest.fixture(scope="session")
 def template_database(postgres: EmbeddedPostgres) -> str:
     """The name of a database with all migrations applied; copies of it cost some 50 ms."""
+    from pipelines.store.migrate import upgrade
+
     name = "migrated_template"
     postgres.create_databases([name])
     upgrade(postgres.url(name))
@@ -94,6 +98,8 @@ def new_database(postgres: EmbeddedPostgres, template_database: str) -> Iterator
 @pytest.fixture
 def warehouse(new_database: Callable[..., str], tmp_path: Path) -> Iterator[Warehouse]:
     """An empty warehouse of its own for one test, snapshots under ``tmp_path``."""
+    from pipelines.store import Warehouse
+
     store = Warehouse(new_database(), str(tmp_path / "snapshots"))
     try:
         yield store

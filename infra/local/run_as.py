@@ -113,8 +113,8 @@ def choose(binaries: Path, data_parent: Path, ways: Sequence[str] = ()) -> RunAs
             return candidate
         complaints.append(f"{name}: {complaint}")
     raise ConfigError(
-        f"PostgreSQL cannot run for uid {os.geteuid()} with data in {data_parent} ({'; '.join(complaints)}); run as an "
-        f"ordinary user, or set TIDEMARK_HOME to a directory that uid {NOBODY} can reach, for example /var/lib/tidemark")
+        f"PostgreSQL cannot run for uid {os.geteuid()} with data in {data_parent} ({'; '.join(complaints)}); run as "
+        f"an ordinary user, or set TIDEMARK_HOME to a directory that uid {NOBODY} can reach, such as /var/lib/tidemark")
 
 
 def own(path: Path, run_as: RunAs) -> None:
