@@ -1,0 +1,67 @@
+"""Which stretch of time the demo plays, and the settings that make the stack see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pipelines.contracts.window import Window
+
+
+@dataclass(frozen=True)
+class World:
+    """A history to load in one go, and the days that then pass one by one.
+
+    Attributes:
+        quiet: days that pass before anything is expected to happen.
+        live: the days after them, played until a new champion is there or they run out.
+        note: what is known to happen in ``live``.
+        environment: ``TIDEMARK_*`` variables for the stack.
+    """
+
+    name: str
+    history: Window
+    quiet: Window
+    live: Window
+    note: str
+    environment: dict[str, str]
+
+
+def simulated() -> World:
+    """A seeded market with a planted edge that turns round on a known day."""
+    start, history, quiet, live = datetime(2024, 1, 1, tzinfo=UTC), 84, 3, 14
+    history_end = start + timedelta(days=history)
+    shift = history + quiet
+    return World(
+        name="simulator",
+        history=Window(start, history_end),
+        quiet=Window(history_end, start + timedelta(days=shift)),
+        live=Window(start + timedelta(days=shift), start + timedelta(days=shift + live)),
+        note=f"regime shift planted on {(start + timedelta(days=shift)).date()}: the edge turns round, volatility rises",
+        environment={
+            "TIDEMARK_SOURCE": "simulator",
+            "TIDEMARK_SIMULATOR__START": start.isoformat(),
+            "TIDEMARK_SIMULATOR__DAYS": str(shift + live + 2),
+            "TIDEMARK_SIMULATOR__SHIFT_DAY": str(shift),
+            "TIDEMARK_SCHEDULE_END": start.isoformat(),
+        },
+    )
+
+
+def files(data: Path, manifest: Path) -> World:
+    """Real hourly coins, posts, news and indicators around the crash of May 2022 (Terra/Luna, 9 to 12 May)."""
+    history_end = datetime(2022, 5, 2, tzinfo=UTC)
+    return World(
+        name=str(data),
+        history=Window(datetime(2022, 1, 15, tzinfo=UTC), history_end),
+        quiet=Window(history_end, datetime(2022, 5, 5, tzinfo=UTC)),
+        live=Window(datetime(2022, 5, 5, tzinfo=UTC), datetime(2022, 5, 22, tzinfo=UTC)),
+        note="the Terra/Luna crash of 9 to 12 May 2022",
+        environment={
+            "TIDEMARK_SOURCE": "files",
+            "TIDEMARK_DATA_DIR": str(data.resolve()),
+            "TIDEMARK_MANIFEST": str(manifest.resolve()),
+            "TIDEMARK_SCHEDULE_END": "2020-01-01T00:00:00+00:00",
+        },
+    )
