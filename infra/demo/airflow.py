@@ -106,10 +106,8 @@ class Airflow:
 
     def failure(self, run: Run) -> str:
         """Why a run failed: its failed tasks with the end of their logs."""
-        parts = []
-        for task in self.tasks(run):
-            if task["state"] == "failed":
-                parts.append(f"{run.dag_id}.{task['task_id']}: {self._log_tail(run, task)}")
+        parts = [f"{run.dag_id}.{task['task_id']}: {self._log_tail(run, task)}"
+                 for task in self.tasks(run) if task["state"] == "failed"]
         return "; ".join(parts) or f"{run.dag_id} {run.run_id} failed without a failed task"
 
     def _log_tail(self, run: Run, task: dict[str, Any]) -> str:

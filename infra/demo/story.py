@@ -181,8 +181,9 @@ class Story:
     def _finished(self, request: RetrainRequest) -> bool:
         """Whether a request has been served; a failed one ends the demo with the cause that the ledger holds."""
         if any(item.id == request.id for item in self._requests({RequestState.FAILED})):
-            failed = [run for run in self.airflow.runs(f"train_{request.line}") if run.state == "failed"]
-            raise AirflowRefused(self.airflow.failure(failed[0]) if failed else f"the training of {request.line} failed")
+            broken = [run for run in self.airflow.runs(f"train_{request.line}") if run.state == "failed"]
+            raise AirflowRefused(
+                self.airflow.failure(broken[0]) if broken else f"the training of {request.line} failed")
         return any(item.id == request.id for item in self._requests({RequestState.SERVED}))
 
     def _act(self, number: str, text: str) -> None:

@@ -78,7 +78,8 @@ def _runs(settings: Settings, run_ids: list[str]) -> dict[str, dict[str, Any]]:
     found = {}
     with httpx.Client(base_url=url, auth=(settings.mlflow_username, settings.require("mlflow_password"))) as http:
         for run_id in run_ids:
-            info = http.get("/api/2.0/mlflow/runs/get", params={"run_id": run_id}).raise_for_status().json()["run"]["info"]
+            answer = http.get("/api/2.0/mlflow/runs/get", params={"run_id": run_id}).raise_for_status()
+            info = answer.json()["run"]["info"]
             found[run_id] = {"run_id": run_id, "run_status": info["status"],
                              "run": f"{url}/#/experiments/{info['experiment_id']}/runs/{run_id}"}
     return found

@@ -33,12 +33,13 @@ def simulated() -> World:
     start, history, quiet, live = datetime(2024, 1, 1, tzinfo=UTC), 84, 3, 14
     history_end = start + timedelta(days=history)
     shift = history + quiet
+    turn = start + timedelta(days=shift)
     return World(
         name="simulator",
         history=Window(start, history_end),
-        quiet=Window(history_end, start + timedelta(days=shift)),
-        live=Window(start + timedelta(days=shift), start + timedelta(days=shift + live)),
-        note=f"regime shift planted on {(start + timedelta(days=shift)).date()}: the edge turns round, volatility rises",
+        quiet=Window(history_end, turn),
+        live=Window(turn, turn + timedelta(days=live)),
+        note=f"regime shift planted on {turn.date()}: the edge turns round, volatility rises",
         environment={
             "TIDEMARK_SOURCE": "simulator",
             "TIDEMARK_SIMULATOR__START": start.isoformat(),
