@@ -161,7 +161,8 @@ class EmbeddedPostgres:
                 ended = process is not None and process.poll() is not None
                 if ended or time.monotonic() > deadline:
                     what = "ended" if ended else f"did not get ready in {timeout:g} s"
-                    raise StoreUnavailable(f"PostgreSQL on {HOST}:{self.port} {what} ({str(error).strip()}); see its log") from error
+                    raise StoreUnavailable(f"PostgreSQL on {HOST}:{self.port} {what} ({str(error).strip()}); see its "
+                                           "log") from error
                 time.sleep(0.03)
                 continue
             try:
