@@ -40,12 +40,10 @@ def imported(path: Path) -> set[str]:
 
 def clock_calls(path: Path) -> list[str]:
     """Calls such as ``datetime.now()``, ``time.time()`` or ``pd.Timestamp.now()``."""
-    found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CLOCKS
-                and ast.unparse(node.func.value).split(".")[-1] in {"datetime", "date", "time", "Timestamp", "pd"}):
-            found.append(f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)}")
-    return found
+    return [f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)}"
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CLOCKS
+            and ast.unparse(node.func.value).split(".")[-1] in {"datetime", "date", "time", "Timestamp", "pd"}]
 
 
 def test_imports_run_one_way() -> None:
