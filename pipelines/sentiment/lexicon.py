@@ -1,0 +1,118 @@
+"""Our words on top of VADER's: what crypto and finance people mean by them.
+
+Weights use VADER's scale, -4 (extremely negative) to 4. Each entry carries its reason. A weight of 0 silences a
+word of VADER's lexicon that names a thing in finance ("share", "interest") instead of a feeling. Phrases are read
+as one word (see ``vader.Analyzer``), so "not to the moon" is negated like any other word.
+
+Versioned: raise ``VERSION`` with every change, it is part of the scorer's lineage.
+"""
+
+from __future__ import annotations
+
+VERSION = 1
+
+#: reason → words (several forms of one word share its weight)
+_WORDS: tuple[tuple[str, float, tuple[str, ...]], ...] = (
+    ("keeps holding through a fall: loyalty", 1.9, ("hodl", "hodling", "hodler", "hodlers", "hodled")),
+    ("hands that do not sell, buyers of falls", 1.5, ("diamondhands", "btfd", "btd")),
+    ("price to the moon", 2.3, ("moon", "mooning", "mooned", "moonshot", "lambo")),
+    ("sharp rise; in a scheme the dump follows, hence not higher", 1.6, ("pump", "pumping", "pumped", "pumps")),
+    ("expects a rise", 2.2, ("bullish", "bullrun", "moonboy")),
+    ("the optimist's animal", 1.6, ("bull", "bulls")),
+    ("all-time high", 2.2, ("ath", "aths")),
+    ("we are all going to make it", 2.0, ("wagmi", "gmi")),
+    ("sharp rise", 2.0, ("soar", "soars", "soared", "soaring", "skyrocket", "skyrockets", "skyrocketed",
+                         "skyrocketing", "rocket", "rocketing", "parabolic")),
+    ("rise", 1.6, ("surge", "surges", "surged", "surging", "rally", "rallies", "rallied", "rallying", "rebound",
+                   "rebounds", "rebounded", "uptrend", "breakout", "upside", "outperform", "outperforms",
+                   "outperformed", "uptick")),
+    ("moderate rise", 1.1, ("climb", "climbs", "climbed", "climbing", "rises", "rose", "rising", "higher",
+                            "recovers", "recovered", "recovery", "jumped", "jumps")),
+    ("demand for the asset", 1.0, ("buy", "buying", "accumulate", "accumulating", "accumulation", "inflow",
+                                   "inflows", "undervalued", "oversold", "longs")),
+    ("use and acceptance grow", 1.3, ("adoption", "adopts", "adopted", "mainstream", "partnership", "upgrade",
+                                      "upgraded", "approved", "approves", "listing", "halving")),
+    ("good results", 1.7, ("profitable", "profitability", "beats", "exceeds", "exceeded", "earns", "dividend")),
+    ("doing well among traders", 1.6, ("gem", "alpha", "based", "gains", "tendies")),
+    ("wrecked: position lost", -2.9, ("rekt", "wrecked")),
+    ("the makers ran off with the money", -3.2, ("rug", "rugged", "rugpull", "rugpulls")),
+    ("fear, uncertainty, doubt spread on purpose", -1.6, ("fud", "fudding", "fudster")),
+    ("expects a fall", -2.2, ("bearish",)),
+    ("the pessimist's animal", -1.6, ("bear", "bears")),
+    ("not going to make it", -2.0, ("ngmi",)),
+    ("sharp selling", -2.2, ("dump", "dumps", "dumped", "dumping", "selloff", "sell-off", "capitulation",
+                             "capitulate", "capitulated")),
+    ("sharp fall", -2.2, ("plunge", "plunges", "plunged", "plunging", "plummet", "plummets", "plummeted",
+                          "plummeting", "tumble", "tumbles", "tumbled", "tumbling", "nosedive", "bloodbath",
+                          "meltdown", "crash", "crashes", "crashed", "crashing", "collapses", "collapsed")),
+    ("fall", -1.4, ("downtrend", "downside", "slump", "slumps", "slumped", "falls", "fell", "falling", "drops",
+                    "dropped", "dropping", "declines", "declined", "declining", "slides", "slid", "sank", "sinks",
+                    "tank", "tanks", "tanked", "tanking", "underperform", "downgrade", "downgraded")),
+    ("moderate fall", -0.8, ("dip", "dips", "dipped", "lower", "correction", "pullback", "retreats", "retreated")),
+    ("supply presses on the price", -0.9, ("sell", "selling", "outflow", "outflows", "overvalued", "overbought",
+                                           "shorts", "shorting", "shorted")),
+    ("forced closing of positions", -1.9, ("liquidated", "liquidation", "liquidations", "margincall")),
+    ("insolvency", -2.8, ("insolvent", "insolvency", "bankruptcy", "default", "defaults", "defaulted", "depeg",
+                          "depegged")),
+    ("fraud and theft", -2.8, ("ponzi", "hack", "hacked", "hackers", "exploit", "exploited", "exploits", "phishing",
+                               "laundering", "stolen", "drained", "scamcoin", "shitcoin", "shitcoins")),
+    ("law against the asset", -1.7, ("lawsuit", "sued", "sues", "subpoena", "crackdown", "bans", "indicted",
+                                     "sanctions", "sanctioned")),
+    ("fear of missing out: bought too high", -0.7, ("fomo", "bagholder", "bagholders", "paperhands")),
+    ("macro bad news", -1.5, ("recession", "stagflation", "contagion", "halted", "halts", "delisted", "delisting",
+                              "layoffs")),
+    # VADER's everyday sense is not meant in finance:
+    ("a part of a company or a post, not generosity", 0.0, ("share", "shares", "shared", "sharing")),
+    ("price of money", 0.0, ("interest",)),
+    ("a data structure", 0.0, ("block", "blocks")),
+    ("a price level, no help", 0.0, ("support", "supports")),
+    ("before costs, not disgusting", 0.0, ("gross",)),
+    ("a legal form", 0.0, ("trust", "security", "securities", "bond", "bonds")),
+    ("a contract on a price", 0.0, ("option", "options", "future", "futures")),
+    ("a coin's price pegged, no praise", 0.0, ("stable",)),
+    ("an amount, no praise", 0.0, ("value", "values")),
+)
+
+_PHRASES: tuple[tuple[str, float, tuple[str, ...]], ...] = (
+    ("price leaves for the moon", 2.7, ("to the moon", "to the moon and back", "going to moon")),
+    ("buy while it is cheap: confidence", 1.4, ("buy the dip", "buying the dip", "bought the dip",
+                                                 "buy the fear")),
+    ("hands that do not sell", 1.7, ("diamond hands", "diamond hand", "gem stone raising hands")),
+    ("hands that sell at once", -1.2, ("paper hands", "weak hands")),
+    ("record price", 2.2, ("all time high", "all time highs", "all-time high", "all-time highs", "record high",
+                           "record highs", "new high", "new highs")),
+    ("record low price", -2.2, ("all time low", "all time lows", "all-time low", "all-time lows", "record low",
+                                "record lows", "new low", "new lows")),
+    ("rise then fall by design", -2.6, ("pump and dump", "pump & dump", "pumps and dumps")),
+    ("makers ran off with the money", -3.3, ("rug pull", "rug pulled", "rug pulls", "exit scam")),
+    ("long rise", 2.2, ("bull run", "bull market", "bull flag", "golden cross", "green candle", "green candles")),
+    ("long fall", -2.2, ("bear market", "bear flag", "death cross", "red candle", "red candles", "dead cat bounce",
+                         "bull trap", "crypto winter", "falling knife")),
+    ("a rise that punishes the pessimists", 1.4, ("short squeeze", "bear trap")),
+    ("going up", 1.6, ("up only", "number go up", "lets go", "let's go", "price target raised")),
+    ("deep loss", -2.3, ("bag holder", "holding the bag", "holding bags", "margin call", "margin called",
+                         "going to zero", "blood in the streets", "lost everything", "bank run")),
+    ("charts as emoji", 1.8, ("chart increasing",)),
+    ("charts as emoji", -1.8, ("chart decreasing",)),
+    ("open law case", -1.5, ("class action", "wells notice")),
+    ("a thing with a charged word in its name", 0.0, ("support level", "resistance level",
+                                                       "smart contract", "smart contracts", "smart chain",
+                                                       "natural gas", "interest rate", "interest rates",
+                                                       "fear and greed", "fear & greed", "fear and greed index",
+                                                       "proof of stake", "proof of work")),
+)
+
+
+def words() -> dict[str, float]:
+    """Lower-case word → valence."""
+    return {word: weight for _, weight, group in _WORDS for word in group}
+
+
+def phrases() -> dict[tuple[str, ...], float]:
+    """Words of a phrase, lower case → valence; at least two words each."""
+    return {tuple(phrase.split()): weight for _, weight, group in _PHRASES for phrase in group}
+
+
+def reasons() -> dict[str, str]:
+    """Word or phrase → why it has its weight (for reports and docs)."""
+    return {entry: reason for reason, _, group in (*_WORDS, *_PHRASES) for entry in group}
