@@ -124,6 +124,8 @@ class Evidence:
             target is not tradable.
         metrics: contender → metric → value over all rows.
         opponent: the column that the candidate has to beat.
+        overlap: over how many following timestamps a label still reaches (horizon - 1 bars): so far apart rows have
+            to be to share no outcome.
     """
 
     line: str
@@ -136,6 +138,7 @@ class Evidence:
     metrics: Mapping[str, Mapping[str, float]]
     rows: int
     trials: int
+    overlap: int = 0
 
 
 @dataclass(frozen=True)

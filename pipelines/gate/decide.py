@@ -15,7 +15,7 @@ from pipelines.contracts.records import Evidence, Outcome, Verdict
 from pipelines.errors import ContractError
 from pipelines.gate import rules as rule
 from pipelines.gate.rules import CANDIDATE, Finding, nats
-from pipelines.validation.significance import TTest, block_t_test
+from pipelines.validation.significance import TTest
 
 
 def decide(evidence: Evidence, rules: Gate) -> Verdict:
@@ -33,7 +33,7 @@ def decide(evidence: Evidence, rules: Gate) -> Verdict:
     findings = list(rule.enough(evidence, rules))
     test: TTest | None = None
     if not findings:
-        test = block_t_test(evidence.losses[evidence.opponent] - evidence.losses[CANDIDATE], rules.blocks, rules.alpha)
+        test = rule.compare(evidence, rules, evidence.opponent)
         findings = [*rule.discrimination(evidence, rules), *rule.against_opponent(evidence, rules, test),
                     *rule.against_naive(evidence, rules), *rule.tradable(evidence, rules)]
     return Verdict(

@@ -148,6 +148,31 @@ def test_false_promotions_under_the_null(rho: float) -> None:
     for row in noise:
         losses = template.losses.assign(candidate=template.losses[CHAMPION] + row)
         promoted += decide(replace(template, losses=losses), RULES).outcome is Outcome.PROMOTE
+    check(promoted, repetitions)
+
+
+def test_false_promotions_with_overlapping_labels() -> None:
+    """24-hour labels scored every hour over 14 days: neighbouring blocks share outcomes."""
+    repetitions, periods = 2000, 336
+    rng = np.random.default_rng(3)
+    noise = lfilter(np.ones(24), [1.0], rng.standard_t(5, size=(repetitions, periods + 24)), axis=1)[:, 24:]
+    index = pd.date_range("2024-03-01", periods=periods, freq="h", tz="UTC")
+    base = pd.Series(0.69, index=index)
+    template = replace(evidence(opponent=CHAMPION), overlap=23)
+    promoted = 0
+    for row in 0.01 * noise:
+        losses = pd.DataFrame({"candidate": base + row, CHAMPION: base})
+        promoted += decide(replace(template, losses=losses), RULES).outcome is Outcome.PROMOTE
+    check(promoted, repetitions)
+
+
+def test_overlapping_labels_cost_timestamps() -> None:
+    verdict = decide(replace(evidence(), overlap=23), RULES)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.reasons == ("Only 168 timestamps for 7 blocks; the test needs at least 175.",)
+
+
+def check(promoted: int, repetitions: int) -> None:
     low, high = wilson(promoted, repetitions)
     assert low <= RULES.alpha, f"{promoted} of {repetitions} promoted, interval {low:.4f} to {high:.4f}"
     assert high >= 0.02, "a gate that never promotes under the null has lost its power or is not being tested"
