@@ -1,0 +1,21 @@
+"""The warehouse: facts as of any time, snapshots by content, and the ledger."""
+
+from __future__ import annotations
+
+from pipelines.store import (
+    asof,
+    derived,
+    events,
+    facts,
+    ledger,
+    lines,
+    loads,
+    quarantine,
+    snapshots,
+    tables,
+    upsert,
+)
+from pipelines.store.warehouse import Warehouse
+
+__all__ = ["Warehouse", "asof", "derived", "events", "facts", "ledger", "lines", "loads", "quarantine", "snapshots",
+           "tables", "upsert"]

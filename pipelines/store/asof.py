@@ -1,0 +1,97 @@
+"""The one reader of facts: what was known at a time.
+
+Nobody else selects from the fact tables, so nobody can look ahead by mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+import pandas as pd
+from sqlalchemy import ColumnElement, Select, Table, exists, func, select, tuple_
+
+from pipelines.contracts.columns import SCHEMAS, Kind
+from pipelines.errors import ContractError
+from pipelines.store import frames
+from pipelines.store.tables import FACTS
+from pipelines.store.warehouse import Warehouse
+
+Revisions = Literal["latest", "first", "all"]
+
+
+def just_before(at: datetime) -> datetime:
+    """The last instant the warehouse can tell from ``at`` (1 microsecond earlier).
+
+    A computation of the partition ``[start, end)`` reads as of ``just_before(end)``: what becomes available at
+    ``end`` belongs to the next one.
+    """
+    return at - timedelta(microseconds=1)
+
+
+def read(warehouse: Warehouse, kind: Kind, *, as_of: datetime, start: datetime | None = None,
+         end: datetime | None = None, symbols: Sequence[str] | None = None, names: Sequence[str] | None = None,
+         revisions: Revisions = "latest", by: Literal["event_time", "available_at"] = "event_time") -> pd.DataFrame:
+    """The facts of a kind with ``available_at <= as_of``, sorted by key.
+
+    Args:
+        start, end: half-open range ``[start, end)`` of the column ``by``.
+        symbols: limit bars and trades to these.
+        names: limit indicators to these names, documents to these sources.
+        revisions: ``latest`` is the version in force at ``as_of`` and ``first`` the earliest known one, each chosen
+            before the range of ``available_at`` is applied; ``all`` gives every revision (sorted by key, then
+            ``available_at``).
+
+    Returns:
+        The columns of ``SCHEMAS[kind]`` and ``revision``; float64, str, ``datetime64[us, UTC]``.
+
+    Raises:
+        ContractError: a time without a zone, or a filter that the kind does not know.
+    """
+    kind = Kind(kind)
+    table, schema = FACTS[kind], SCHEMAS[kind]
+    for value in (as_of, start, end):
+        if value is not None and value.tzinfo is None:
+            raise ContractError(f"{value} has no time zone; pass an aware UTC time")
+    key = [table.c[name] for name in schema.key]
+    query: Select[tuple[object, ...]] = select(*(table.c[name] for name in schema.columns), table.c.revision)
+    query = query.where(table.c.available_at <= as_of, *_filters(kind, table, symbols, names))
+    if start is not None:
+        query = query.where(table.c[by] >= start)
+    if end is not None:
+        query = query.where(table.c[by] < end)
+    if revisions == "all":
+        query = query.order_by(*key, table.c.available_at, table.c.revision)
+    elif by == "event_time":
+        order = [table.c.available_at, table.c.revision]
+        query = query.distinct(*key).order_by(
+            *key, *(column.desc() if revisions == "latest" else column for column in order))
+    else:
+        query = query.where(~_other(table, schema.key, as_of, revisions)).order_by(*key)
+    with warehouse.begin() as connection:
+        return frames.fetch(connection, query)
+
+
+def _filters(kind: Kind, table: Table, symbols: Sequence[str] | None,
+             names: Sequence[str] | None) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if symbols is not None:
+        if "symbol" not in table.c:
+            raise ContractError(f"{kind} are not per symbol; leave symbols out")
+        conditions.append(table.c.symbol == func.any(list(symbols)))
+    if names is not None:
+        column = {Kind.INDICATORS: "name", Kind.DOCUMENTS: "source"}.get(kind)
+        if column is None:
+            raise ContractError(f"{kind} have no names; use symbols")
+        conditions.append(table.c[column] == func.any(list(names)))
+    return conditions
+
+
+def _other(table: Table, key: Sequence[str], as_of: datetime, revisions: Revisions) -> ColumnElement[bool]:
+    """There is a version of the same key, known at ``as_of``, that goes before this one."""
+    other = table.alias("other")
+    mine = tuple_(table.c.available_at, table.c.revision)
+    theirs = tuple_(other.c.available_at, other.c.revision)
+    return exists().where(*(other.c[name] == table.c[name] for name in key), other.c.available_at <= as_of,
+                          theirs > mine if revisions == "latest" else theirs < mine)

@@ -1,0 +1,31 @@
+"""The ledger: who asked for a training, what came of it, what the gate and people said, who is champion.
+
+Every function takes an open connection, so that callers decide what belongs to one transaction. Times are arguments:
+``at`` is the wall clock of the caller (recorded), ``as_of`` and ``effective_at`` are data time.
+"""
+
+from __future__ import annotations
+
+from pipelines.store.ledger.candidates import (
+    add_candidate,
+    add_verdict,
+    approval,
+    candidate,
+    decide_approval,
+    last_training,
+    latest_verdict,
+    unjudged,
+    verdicts,
+)
+from pipelines.store.ledger.promotions import append_promotion, champion, history
+from pipelines.store.ledger.requests import (
+    claim_request,
+    finish_request,
+    release_request,
+    request_retrain,
+    requests,
+)
+
+__all__ = ["add_candidate", "add_verdict", "append_promotion", "approval", "candidate", "champion", "claim_request",
+           "decide_approval", "finish_request", "history", "last_training", "latest_verdict", "release_request",
+           "request_retrain", "requests", "unjudged", "verdicts"]

@@ -1,0 +1,32 @@
+"""Which partitions of which dataset have been processed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from pipelines.contracts.window import Window
+from pipelines.store import frames
+from pipelines.store.tables import SCHEMA
+
+
+def mark(connection: Connection, dataset: str, window: Window, *, rows: int, digest: str | None = None,
+         at: datetime) -> None:
+    """Note that a window of a dataset is done. Marking it again with the same outcome changes nothing."""
+    frames.run(
+        connection,
+        f"INSERT INTO {SCHEMA}.loads AS known (dataset, window_start, window_end, rows, digest, loaded_at) "
+        "VALUES (:dataset, :start, :end, :rows, :digest, :at) ON CONFLICT (dataset, window_start, window_end) "
+        "DO UPDATE SET rows = excluded.rows, digest = excluded.digest, loaded_at = excluded.loaded_at "
+        "WHERE (known.rows, known.digest) IS DISTINCT FROM (excluded.rows, excluded.digest)",
+        dataset=dataset, start=window.start, end=window.end, rows=rows, digest=digest, at=at)
+
+
+def covered(connection: Connection, dataset: str, window: Window) -> bool:
+    """Whether the windows marked so far cover all of ``window``, however they were cut."""
+    return bool(frames.run(
+        connection,
+        f"SELECT coalesce(range_agg(tstzrange(window_start, window_end)) @> tstzrange(:start, :end), false) "
+        f"FROM {SCHEMA}.loads WHERE dataset = :dataset AND window_start < :end AND window_end > :start",
+        dataset=dataset, start=window.start, end=window.end).scalar_one())
