@@ -1,0 +1,39 @@
+"""
+### Ingest documents
+
+One UTC day of news and posts per run, from the provider named by `TIDEMARK_SOURCE`: fetched, checked, refused rows
+put into quarantine, the rest written as bitemporal facts. The day `D` holds what became *available* on `D`. A rerun
+or a backfill of the same day changes nothing.
+
+Rings `documents` for the day.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, CronPartitionTimetable, task
+
+from tidemark_airflow import assets
+from tidemark_airflow.context import partition_params, tell, work
+from tidemark_airflow.lines import schedule_end, schedule_ingest
+from tidemark_airflow.policies import dag_defaults, late_after
+
+with DAG(
+    schedule=CronPartitionTimetable(schedule_ingest(), timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"),
+    end_date=schedule_end(), params=partition_params(), deadline=late_after(timedelta(hours=1)),
+    **dag_defaults("ingest_text", title="Ingest text", doc=__doc__, tags={"ingest"}),
+):
+
+    @task(outlets=[assets.DOCUMENTS], doc_md="Fetch, check and write one day of documents.")
+    def ingest() -> list[dict]:
+        from pipelines.contracts.columns import Kind
+        from pipelines.ingest import providers, run
+
+        with work() as w:
+            provider = providers.create(w.settings.source, w.settings)
+            reports = [run.run(w.warehouse, provider, day, kinds=[Kind.DOCUMENTS], at=w.at) for day in w.days]
+            w.announce(assets.DOCUMENTS)
+            return tell("ingested", reports)
+
+    ingest()

@@ -1,0 +1,69 @@
+"""
+### Maintain
+
+Every hour, and by hand: what a crash in between, a lost bell or the calendar has left open.
+
+* `reconcile`: MLflow's aliases are set to what the ledger says, and runs that died are marked FAILED
+* `watchdog`: claims that have expired go back; the tables have their partitions for the months to come
+* `listen`: a pending request or an unjudged candidate that nobody works on has its bell rung again
+
+All three are repairs: on a healthy system they change nothing.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, CronTriggerTimetable, task
+
+from tidemark_airflow import assets
+from tidemark_airflow.context import work
+from tidemark_airflow.lines import lines, schedule_end
+from tidemark_airflow.policies import dag_defaults
+
+LINES = lines()
+
+with DAG(
+    schedule=CronTriggerTimetable("17 * * * *", timezone="UTC"), end_date=schedule_end(),
+    **dag_defaults("maintain", title="Maintain", doc=__doc__, tags={"upkeep"}),
+):
+
+    @task(doc_md="Aliases follow the ledger; dead MLflow runs are marked FAILED.")
+    def reconcile() -> list[str]:
+        from tidemark_airflow import upkeep
+
+        with work() as w:
+            return upkeep.reconcile(w)
+
+    @task(doc_md="Expired claims return; partitions for the next months exist.")
+    def watchdog() -> list[str]:
+        from tidemark_airflow import upkeep
+
+        with work() as w:
+            return upkeep.watchdog(w)
+
+    @task.branch(doc_md="Which bells have to ring again; none on a healthy system.")
+    def listen(names: list[str]) -> list[str]:
+        from tidemark_airflow import upkeep
+
+        with work() as w:
+            return upkeep.bells(w, names)
+
+    @task
+    def ring_retrain(name: str) -> None:
+        with work() as w:
+            w.announce(assets.retrain(name), [w.at.date().isoformat()])
+
+    @task
+    def ring_candidate(name: str) -> None:
+        from tidemark_airflow import upkeep
+
+        with work() as w:
+            w.announce(assets.candidate(name), upkeep.waiting_versions(w, name))
+
+    heard = listen([line.name for line in LINES])
+    reconcile()
+    watchdog() >> heard
+    for line in LINES:
+        heard >> ring_retrain.override(
+            task_id=f"ring_retrain_{line.name}", outlets=[assets.retrain(line.name)])(line.name)
+        heard >> ring_candidate.override(
+            task_id=f"ring_candidate_{line.name}", outlets=[assets.candidate(line.name)])(line.name)

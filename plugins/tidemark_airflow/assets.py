@@ -1,0 +1,50 @@
+"""Every asset by name. An event is a doorbell: it says which partition to look at and carries no truth.
+
+Data assets (``bars``, ``documents``, ``sentiment``, ``features/<line>``, ``predictions/<line>``) are keyed by UTC
+day, ``YYYY-MM-DD``. Doorbells for the ledger are keyed by what they are about: ``retrain/<line>`` by the day of the
+request's ``as_of``, ``candidate/<line>`` and ``champion/<line>`` by the version, ``v3``.
+
+All are partitioned, because Airflow passes an event with a partition key to partition-aware DAGs only: one DAG in
+the circle without keys would cut it.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import Asset
+
+GROUP = "tidemark"
+SCHEMA = "ai_trading"
+
+
+def _table(name: str, table: str) -> Asset:
+    return Asset(name=name, uri=f"tidemark://warehouse/{SCHEMA}/{table}", group=GROUP)
+
+
+BARS = _table("bars", "bars")
+DOCUMENTS = _table("documents", "documents")
+SENTIMENT = _table("sentiment", "sentiment_aggregates")
+
+
+def features(line: str) -> Asset:
+    """Daily feature partitions of a line: content-addressed Parquet, digest in the warehouse."""
+    return Asset(name=f"features/{line}", uri=f"tidemark://snapshots/{line}", group=GROUP)
+
+
+def predictions(line: str) -> Asset:
+    """Daily partitions of what champion and challenger predicted."""
+    return _table(f"predictions/{line}", f"predictions/{line}")
+
+
+def retrain(line: str) -> Asset:
+    """Doorbell: the ledger holds an open retrain request of this line."""
+    return _table(f"retrain/{line}", f"retrain_requests/{line}")
+
+
+def candidate(line: str) -> Asset:
+    """Doorbell: the ledger holds a candidate that waits for its verdict."""
+    return _table(f"candidate/{line}", f"candidates/{line}")
+
+
+def champion(line: str) -> Asset:
+    """Doorbell: the ledger names another champion."""
+    return _table(f"champion/{line}", f"promotions/{line}")

@@ -1,0 +1,71 @@
+"""Cuts the history that bootstrap loads into pieces that can run side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Param
+
+from tidemark_airflow.context import Work, plain, tell
+
+
+def bootstrap_params() -> dict[str, Param]:
+    """The trigger form of bootstrap."""
+    text = {"type": ["null", "string"]}
+    return {
+        "start": Param(None, **text, title="Start", description=(
+            "First instant (UTC, ISO 8601), included. Empty: where the source begins.")),
+        "end": Param(None, **text, title="End", description=(
+            "End (UTC, ISO 8601), not included. Empty: where the source ends, or now.")),
+        "source": Param(None, **text, title="Source", description=(
+            "Provider: simulator or files. Empty: TIDEMARK_SOURCE."))}
+
+
+def source(w: Work) -> Any:
+    """The provider that the params or the settings name."""
+    from pipelines.ingest import providers
+
+    return providers.create(w.params.get("source") or w.settings.source, w.settings)
+
+
+def span(w: Work, provider: Any) -> Any:
+    """The window to load.
+
+    Raises:
+        ConfigError: the params leave an end open and the source does not know its own.
+    """
+    from pipelines import clock
+    from pipelines.contracts.window import Window
+    from pipelines.errors import ConfigError
+
+    known = provider.span()
+    start, end = w.params.get("start"), w.params.get("end")
+    if known is None and not (start and end):
+        raise ConfigError(f"the source {provider.name!r} does not know its span; give the params `start` and `end`")
+    return Window(clock.parse(start) if start else known.start,
+                  clock.parse(end) if end else min(known.end, w.at))
+
+
+def pieces(w: Work) -> list[dict[str, Any]]:
+    """Bars by month and symbol; documents and indicators by month. Each piece is one mapped task."""
+    provider = source(w)
+    kinds = {kind.value for kind in provider.kinds()}
+    cut = []
+    for month in span(w, provider).months():
+        window = {"start": plain(month.start), "end": plain(month.end)}
+        cut += [{**window, "kind": "bars", "symbol": symbol} for symbol in provider.symbols() if "bars" in kinds]
+        cut += [{**window, "kind": kind, "symbol": None} for kind in sorted(kinds - {"bars"})]
+    tell("pieces", len(cut))
+    return cut
+
+
+def load(w: Work, start: str, end: str, kind: str, symbol: str | None) -> dict[str, Any]:
+    """Fetch, check and write one piece."""
+    from pipelines import clock
+    from pipelines.contracts.columns import Kind
+    from pipelines.contracts.window import Window
+    from pipelines.ingest import run
+
+    window = Window(clock.parse(start), clock.parse(end))
+    report = run.run(w.warehouse, source(w), window, kinds=[Kind(kind)], symbols=[symbol] if symbol else None, at=w.at)
+    return tell(f"{symbol or kind} {start[:7]}", report)

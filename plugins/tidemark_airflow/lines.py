@@ -1,0 +1,78 @@
+"""What a DAG file has to know while it is parsed: which lines there are, and the few settings of schedules.
+
+A DAG file is parsed before every task and every half minute, so this reads TOML and the environment and nothing
+else. The full, checked line and settings come from ``pipelines`` when a task runs (see ``context.py``).
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class LineInfo:
+    """The part of a line's TOML that shapes its DAGs."""
+
+    name: str
+    title: str
+    owner: str
+    approval: str
+    workers: int
+    symbols: tuple[str, ...]
+
+
+@lru_cache(maxsize=1)
+def _stack_file() -> dict[str, str]:
+    """``$TIDEMARK_HOME/stack.env``, which `tidemark up` writes; empty when there is no stack here."""
+    path = Path(os.environ.get("TIDEMARK_HOME") or ROOT / ".tidemark") / "stack.env"
+    if not path.exists():
+        return {}
+    pairs = (line.split("=", 1) for line in path.read_text(encoding="utf-8").splitlines()
+             if "=" in line and not line.lstrip().startswith("#"))
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def setting(name: str, default: str = "") -> str:
+    """A ``TIDEMARK_*`` setting as text, looked up as ``pipelines.config`` does: environment, stack file, default."""
+    return os.environ.get(name) or _stack_file().get(name) or default
+
+
+def schedule_ingest() -> str:
+    """Cron (UTC) of the ingest DAGs."""
+    return setting("TIDEMARK_SCHEDULE_INGEST", "0 0 * * *")
+
+
+def schedule_end() -> datetime | None:
+    """No scheduled run after this instant; a replay of history sets it so that today's partition stays out."""
+    text = setting("TIDEMARK_SCHEDULE_END")
+    if not text:
+        return None
+    value = datetime.fromisoformat(text)
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def lines() -> tuple[LineInfo, ...]:
+    """Every line declared in ``TIDEMARK_LINES_DIR`` (default ``mlflow/lines``), in name order.
+
+    Raises:
+        ValueError: a file is not a line; Airflow shows it as an import error of the DAG file.
+    """
+    directory = Path(setting("TIDEMARK_LINES_DIR", str(ROOT / "mlflow" / "lines")))
+    found = []
+    for path in sorted(directory.glob("*.toml")):
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            found.append(LineInfo(
+                name=str(table["name"]), title=str(table["title"]), owner=str(table.get("owner", "ml")),
+                approval=str(table.get("gate", {}).get("approval", "auto")),
+                workers=int(table["search"].get("workers", 2)), symbols=tuple(table.get("symbols", ()))))
+        except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not a line ({error!r}); `tidemark lines` names what is wrong") from error
+    return tuple(found)

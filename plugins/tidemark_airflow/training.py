@@ -1,0 +1,121 @@
+"""What the train DAG does around the training itself: claim a request, and give it back when the work failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from airflow.sdk import Param
+from airflow.sdk.exceptions import AirflowSkipException
+
+from tidemark_airflow.context import Work, tell
+
+
+def train_params() -> dict[str, Param]:
+    """The trigger form of a training by hand."""
+    text = {"type": ["null", "string"]}
+    return {
+        "reason": Param("manual", type="string", title="Reason", description=(
+            "Why. One of bootstrap, schedule, data_drift, prediction_drift, performance, manual, or your own words "
+            "(kept in the ledger beside `manual`).")),
+        "as_of": Param(None, **text, title="As of", description=(
+            "Train with what was known at this time (UTC, ISO 8601). Empty: when the newest bar became available.")),
+        "requested_by": Param("airflow", type="string", title="Requested by", description="Who asks; kept in the "
+                              "ledger."),
+        "force": Param(False, type="boolean", title="Take over", description=(
+            "Take over a request that another run has claimed. Only when that run is dead."))}
+
+
+def claim(w: Work, name: str) -> dict[str, Any]:
+    """Claim the line's open request; a run by hand puts one into the ledger first (an open one is joined).
+
+    Returns:
+        The claimed request as JSON.
+
+    Raises:
+        AirflowSkipException: there is nothing to train; the bell was late, doubled, or somebody else is at work.
+    """
+    from pipelines.contracts.records import RequestState
+    from pipelines.store import ledger
+    from pipelines.training import stage
+
+    line = w.line(name)
+    with w.warehouse.begin() as connection:
+        if w.by_hand:
+            request, created = ledger.request_retrain(connection, _request(w, name), at=w.at)
+            tell("request", {"id": request, "new": created})
+            if w.params.get("force"):
+                for item in ledger.requests(connection, line=name, states={RequestState.CLAIMED}):
+                    ledger.release_request(connection, item.id, at=w.at, detail=f"taken over by {w.run}")
+        claimed = ledger.claim_request(connection, name, claimed_by=w.run, at=w.at,
+                                       expires_at=w.at + stage.claim_duration(line))
+    if claimed is None:
+        raise AirflowSkipException(f"{name} has no request to serve: none is pending, or another run has claimed it "
+                                   "(`force` in the trigger form takes it over)")
+    return tell(f"{name} will be trained", claimed)
+
+
+def _request(w: Work, name: str) -> Any:
+    from pipelines import clock
+    from pipelines.contracts.records import Reason, RetrainRequest
+
+    words = str(w.params.get("reason") or "manual")
+    known = words in set(Reason)
+    as_of = w.params.get("as_of")
+    return RetrainRequest(
+        line=name, reason=Reason(words) if known else Reason.MANUAL,
+        as_of=clock.parse(as_of) if as_of else newest_bar(w), requested_by=str(w.params.get("requested_by") or w.run),
+        evidence={} if known else {"words": words})
+
+
+def newest_bar(w: Work) -> datetime:
+    """When the newest bar became available (UTC), or now if that is earlier.
+
+    Raises:
+        NotReady: the warehouse holds no bars yet.
+    """
+    from pipelines.errors import NotReady
+
+    with w.warehouse.begin() as connection:
+        newest = connection.exec_driver_sql(
+            "SELECT max(available_at) FROM ai_trading.bars WHERE available_at <= %s", (w.at,)).scalar_one()
+    if newest is None:
+        raise NotReady("the warehouse holds no bars; run the bootstrap DAG first")
+    return newest
+
+
+def as_request(claimed: Mapping[str, Any]) -> Any:
+    """The request back from XCom."""
+    from pipelines import clock
+    from pipelines.contracts.records import Reason, RequestState, RetrainRequest
+
+    return RetrainRequest(**{**claimed, "reason": Reason(claimed["reason"]), "as_of": clock.parse(claimed["as_of"]),
+                             "state": RequestState(claimed["state"])})
+
+
+def close(w: Work, claimed: Mapping[str, Any], session: Mapping[str, Any] | None,
+          candidate: Mapping[str, Any] | None) -> None:
+    """End a training that did not conclude: its MLflow run FAILED with the cause, its request back in the ledger."""
+    from pipelines.store import ledger
+    from pipelines.training import stage
+
+    if candidate:
+        tell("trained", {"version": candidate["version"], "family": candidate["family"]})
+        return
+    cause = first_failure(w)
+    tell("the training did not conclude", cause)
+    if session:
+        stage.abort(w.warehouse, w.settings, stage.Session.from_dict(session), cause, at=w.at)
+        return
+    with w.warehouse.begin() as connection:
+        ledger.release_request(connection, claimed["id"], at=w.at, detail=cause)
+
+
+def first_failure(w: Work) -> str:
+    """The cause that the failing task of this run left in the warehouse."""
+    with w.warehouse.begin() as connection:
+        row = connection.exec_driver_sql(
+            "SELECT detail ->> 'task' AS task, detail ->> 'error' AS error FROM ai_trading.system_events "
+            "WHERE kind = 'task_failed' AND detail ->> 'run' = %s ORDER BY id LIMIT 1", (w.run,)).first()
+    return f"{row.task}: {row.error}" if row else f"a task was killed or failed; see {w.run} in Airflow"

@@ -1,0 +1,28 @@
+"""What the monitor DAG does for a line: outcomes, drift, and the retrain policy, as of the end of each day."""
+
+from __future__ import annotations
+
+from tidemark_airflow.context import Work, tell
+
+
+def watch_line(w: Work, name: str) -> bool:
+    """Mature outcomes, check for drift, consider a retraining; whether the ledger now holds a pending request.
+
+    A request that somebody claimed already needs no bell; one that an earlier, lost bell announced gets another.
+    """
+    from pipelines.contracts.records import RequestState
+    from pipelines.monitoring import check, outcomes
+    from pipelines.retrain import run as retrain
+    from pipelines.store import ledger
+
+    line = w.line(name)
+    for day in w.days:
+        matured = outcomes.mature(w.warehouse, line, day.end)
+        report = check.check(w.warehouse, w.settings, line, day.end)
+        decision = retrain.consider(w.warehouse, line, report, as_of=day.end, at=w.at)
+        tell(f"{name} as of {day.end:%Y-%m-%d %H:%M} UTC", {
+            "outcomes matured": matured, "columns drifted": f"{report.share:.0%}", "data drift": report.data_drift,
+            "prediction drift": report.prediction_drift, "performance drift": report.performance_drift,
+            "champion": report.champion_version, "policy": decision.reason_text})
+    with w.warehouse.begin() as connection:
+        return bool(ledger.requests(connection, line=name, states={RequestState.PENDING}))
