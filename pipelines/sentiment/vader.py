@@ -17,13 +17,25 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from vaderSentiment import vaderSentiment as reference
+from vaderSentiment.vaderSentiment import (
+    BOOSTER_DICT,
+    C_INCR,
+    N_SCALAR,
+    NEGATE,
+    SPECIAL_CASES,
+    SentimentIntensityAnalyzer,
+    normalize,
+)
 
 #: Longer texts are cut here before scoring: a bound on the work that one document can ask for. The longest
 #: real article seen has some 10,000 characters.
 MAX_CHARACTERS = 100_000
 
-_NEGATIONS = frozenset(reference.NEGATE)
+_BOOSTERS: dict[str, float] = BOOSTER_DICT
+_CASES: dict[str, float] = SPECIAL_CASES
+_CAPITALS: float = C_INCR
+_NEGATED: float = N_SCALAR
+_NEGATIONS = frozenset(NEGATE)
 _EMPHATIC = ("so", "this")
 
 
@@ -57,7 +69,7 @@ class Analyzer:
 
     def __init__(self, words: Mapping[str, float] | None = None,
                  phrases: Mapping[tuple[str, ...], float] | None = None) -> None:
-        base = reference.SentimentIntensityAnalyzer()
+        base = SentimentIntensityAnalyzer()
         self._emojis: dict[str, str] = {key: text for key, text in base.emojis.items() if len(key) == 1}
         self._lexicon: dict[str, float] = {**base.lexicon, **(words or {})}
         self._phrases: dict[str, list[tuple[str, ...]]] = {}
@@ -85,7 +97,7 @@ class Analyzer:
 
     def _describe(self, token: str) -> Word:
         lower = token.lower()
-        return Word(lower, token.isupper(), self._lexicon.get(lower), reference.BOOSTER_DICT.get(lower, 0.0),
+        return Word(lower, token.isupper(), self._lexicon.get(lower), _BOOSTERS.get(lower, 0.0),
                     lower in _NEGATIONS or "n't" in lower)
 
     def _describe_emojis(self, text: str) -> str:
@@ -122,7 +134,7 @@ class Analyzer:
 
     def _valence(self, words: Sequence[Word], at: int, mixed: bool) -> float:
         word = words[at]
-        if word.valence is None or word.lower in reference.BOOSTER_DICT:
+        if word.valence is None or word.lower in _BOOSTERS:
             return 0.0
         following = words[at + 1] if at + 1 < len(words) else None
         if word.lower == "kind" and following is not None and following.lower == "of":
@@ -131,9 +143,9 @@ class Analyzer:
         if word.lower == "no" and following is not None and following.valence is not None:
             valence = 0.0  # this "no" negates its neighbour and says nothing itself
         if _follows_no(words, at):
-            valence = word.valence * reference.N_SCALAR
+            valence = word.valence * _NEGATED
         if word.upper and mixed:
-            valence += reference.C_INCR if valence > 0 else -reference.C_INCR
+            valence += _CAPITALS if valence > 0 else -_CAPITALS
         for distance in (1, 2, 3):
             if at >= distance and words[at - distance].valence is None:
                 valence += _boost(words[at - distance], valence, mixed) * (1.0, 0.95, 0.9)[distance - 1]
@@ -153,7 +165,7 @@ def _boost(word: Word, valence: float, mixed: bool) -> float:
         return 0.0
     scalar = -word.booster if valence < 0 else word.booster
     if word.upper and mixed:
-        scalar += reference.C_INCR if valence > 0 else -reference.C_INCR
+        scalar += _CAPITALS if valence > 0 else -_CAPITALS
     return scalar
 
 
@@ -171,24 +183,23 @@ def _negate(words: Sequence[Word], at: int, distance: int, valence: float) -> fl
             return valence * 1.25
         if before.lower == "without" and "doubt" in (two, one):
             return valence
-    return valence * reference.N_SCALAR if before.negates else valence
+    return valence * _NEGATED if before.negates else valence
 
 
 def _idioms(words: Sequence[Word], at: int, valence: float) -> float:
     """Special cases around a word that has at least three before it."""
     three, two, one, zero = (words[at - k].lower for k in (3, 2, 1, 0))
-    cases, boosters = reference.SPECIAL_CASES, reference.BOOSTER_DICT
     for sequence in (f"{one} {zero}", f"{two} {one} {zero}", f"{two} {one}", f"{three} {two} {one}",
                      f"{three} {two}"):
-        if sequence in cases:
-            valence = cases[sequence]
+        if sequence in _CASES:
+            valence = _CASES[sequence]
             break
     if at + 1 < len(words):
-        valence = cases.get(f"{zero} {words[at + 1].lower}", valence)
+        valence = _CASES.get(f"{zero} {words[at + 1].lower}", valence)
     if at + 2 < len(words):
-        valence = cases.get(f"{zero} {words[at + 1].lower} {words[at + 2].lower}", valence)
+        valence = _CASES.get(f"{zero} {words[at + 1].lower} {words[at + 2].lower}", valence)
     for sequence in (f"{three} {two} {one}", f"{three} {two}", f"{two} {one}"):
-        valence += boosters.get(sequence, 0.0)
+        valence += _BOOSTERS.get(sequence, 0.0)
     return valence
 
 
@@ -197,7 +208,7 @@ def _least(words: Sequence[Word], at: int, valence: float) -> float:
         return valence
     if at > 1 and words[at - 2].lower in ("at", "very"):
         return valence
-    return valence * reference.N_SCALAR
+    return valence * _NEGATED
 
 
 def _contrast(words: Sequence[Word], sentiments: list[float]) -> list[float]:
@@ -248,5 +259,5 @@ def _summarise(sentiments: Sequence[float], text: str) -> Polarity:
     elif positive < -negative:
         negative -= emphasis
     weight = positive - negative + neutral
-    return Polarity(round(reference.normalize(total), 4), round(positive / weight, 3), round(neutral / weight, 3),
+    return Polarity(round(normalize(total), 4), round(positive / weight, 3), round(neutral / weight, 3),
                     round(abs(negative) / weight, 3))

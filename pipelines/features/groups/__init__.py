@@ -1,0 +1,1 @@
+"""One feature group per file; registered in ``features.catalog``."""

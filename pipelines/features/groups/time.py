@@ -1,0 +1,75 @@
+"""Hour, weekday and the trading sessions at the row's bar close.
+
+Sessions follow the usual hours of the four foreign-exchange centres on their own clocks, Monday to Friday; daylight
+saving is that of each place on each date (Tokyo has none, Sydney's runs through the northern winter).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from pipelines.contracts.ports import FloatArray
+from pipelines.features.declare import Feature, Group, Rows
+from pipelines.sentiment.universe import HOUR_US, microseconds
+
+
+@dataclass(frozen=True)
+class Session:
+    """Open from ``opens`` to ``closes`` (exclusive), full hours of the local clock."""
+
+    name: str
+    zone: str
+    opens: int
+    closes: int
+
+
+SESSIONS = (
+    Session("tokyo", "Asia/Tokyo", 9, 18),
+    Session("london", "Europe/London", 8, 17),
+    Session("new_york", "America/New_York", 8, 17),
+    Session("sydney", "Australia/Sydney", 7, 16),
+)
+
+
+def is_open(session: Session, at: pd.DatetimeIndex) -> FloatArray:
+    """1.0 where the session is open at these UTC times, else 0.0."""
+    local = at.tz_convert(ZoneInfo(session.zone))
+    hour = local.hour.to_numpy()
+    trading = (hour >= session.opens) & (hour < session.closes) & (local.dayofweek.to_numpy() < 5)
+    return np.where(trading, 1.0, 0.0)
+
+
+def _circle(steps: int) -> tuple[FloatArray, FloatArray]:
+    """Sine and cosine of the steps of a circle. A table: vectorised sines may differ in the last bit by position."""
+    angles = [2 * math.pi * step / steps for step in range(steps)]
+    return np.array([math.sin(angle) for angle in angles]), np.array([math.cos(angle) for angle in angles])
+
+
+_CIRCLES = {"hour": _circle(24), "weekday": _circle(7)}
+
+
+def _compute(rows: Rows) -> Mapping[str, FloatArray]:
+    # The nominal close: a late bar is still the bar of its hour.
+    opened, place = np.unique(microseconds(rows.frame["event_time"]), return_inverse=True)
+    at = pd.DatetimeIndex((opened + HOUR_US).astype("datetime64[us]")).tz_localize("UTC")
+    values = {f"session_{session.name}": is_open(session, at) for session in SESSIONS}
+    for what, step in (("hour", at.hour.to_numpy()), ("weekday", at.dayofweek.to_numpy())):
+        sine, cosine = _CIRCLES[what]
+        values |= {f"{what}_sin": sine[step], f"{what}_cos": cosine[step]}
+    return {name: value[place] for name, value in values.items()}
+
+
+GROUP = Group(
+    "time",
+    (*(Feature(f"{what}_{wave}", ("event_time",), 0, "-1 to 1", f"{wave}(2 pi {what} / {period}), UTC, at the close")
+       for what, period in (("hour", 24), ("weekday", 7)) for wave in ("sin", "cos")),
+     *(Feature(f"session_{session.name}", ("event_time",), 0, "0 or 1",
+               f"open {session.opens:02d}:00-{session.closes:02d}:00 {session.zone}, Monday to Friday")
+       for session in SESSIONS)),
+    from_rows=_compute)

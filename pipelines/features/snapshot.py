@@ -1,0 +1,56 @@
+"""The training snapshot: features, labels and naive predictions of a line's history, as of one time."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from pipelines.contracts.columns import FEATURE_META, LABEL_COLUMNS, ROW_KEY
+from pipelines.contracts.line import Line
+from pipelines.contracts.records import SnapshotRef
+from pipelines.contracts.window import Window
+from pipelines.errors import InsufficientData
+from pipelines.features import labels
+from pipelines.features.matrix import NAIVE, build, feature_names
+from pipelines.store import Warehouse, snapshots
+
+__all__ = ["NAIVE", "training"]
+
+
+def training(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[SnapshotRef, pd.DataFrame]:
+    """Everything a training of ``line`` may see at ``as_of``, stored by content.
+
+    The rows whose outcome was known at ``as_of`` (``label_end <= as_of``) of the last ``history_days``, decided
+    before their outcome was known (a row that came later than its own outcome could have seen it).
+
+    Returns:
+        The snapshot's reference, and its frame: ``FEATURE_META``, features, ``LABEL_COLUMNS``, ``NAIVE``
+        (``base_prev_label``: the latest label known at the row's time), ordered by (event_time, symbol).
+
+    Raises:
+        InsufficientData: no labelled row in that time.
+    """
+    window = Window(as_of - timedelta(days=line.walk_forward.history_days) - line.horizon, as_of)
+    rows = build(warehouse, line, window=window, as_of=as_of)
+    frame = join(rows, labels.read(warehouse, line, start=_first(rows, window), end=as_of, as_of=as_of))
+    if frame.empty:
+        raise InsufficientData(
+            f"{line.name} has no labelled rows available between {window.start} and {as_of}; load bars (`tidemark "
+            f"ingest`) for at least {line.walk_forward.history_days} days before as_of, or choose a later as_of")
+    ref = snapshots.put(warehouse, frame, kind="training", line=line.name, start=window.start, end=window.end)
+    return ref, frame
+
+
+def join(rows: pd.DataFrame, labelled: pd.DataFrame) -> pd.DataFrame:
+    """Features with their labels: rows that have one, decided before it was known, with a known previous label."""
+    names = feature_names(rows)
+    frame = rows.merge(labelled.rename(columns={"prev_label": NAIVE[0]}), on=list(ROW_KEY), how="inner")
+    usable = (frame["available_at"] < frame["label_end"]) & frame[NAIVE[0]].notna()
+    frame = frame.loc[usable, [*FEATURE_META, *names, *LABEL_COLUMNS, *NAIVE]]
+    return frame.sort_values(["event_time", "symbol"], ignore_index=True)
+
+
+def _first(rows: pd.DataFrame, window: Window) -> datetime:
+    first: datetime = rows["event_time"].min().to_pydatetime() if len(rows) else window.start
+    return min(first, window.start)
