@@ -1,0 +1,119 @@
+"""Raw tables out of CSV, Parquet and JSON lines: the needed columns only, and the lines that are no rows."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.errors import ConfigError, SourceError
+from pipelines.ingest.files.manifest import Format
+from pipelines.ingest.typed import NOT_A_CHARACTER
+
+#: Bytes that the encoding does not know become this noncharacter and their value; the checks refuse texts with it.
+codecs.register_error("tidemark", lambda error: (
+    NOT_A_CHARACTER + "".join(f"\\x{byte:02x}" for byte in error.object[error.start:error.end]), error.end)
+    if isinstance(error, UnicodeDecodeError) else codecs.strict_errors(error))
+#: What an empty number looks like. In texts these are words, so there only nothing is nothing.
+_EMPTY = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "None"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """``frame``: columns as found, one row per row of the file; ``broken``: the raw lines that are no rows, each with
+    the number of good rows before it."""
+
+    frame: pd.DataFrame
+    broken: tuple[tuple[int, str], ...] = ()
+
+
+def read(path: Path, form: Format, columns: Iterable[str], numbers: Iterable[str], *, separator: str = ",",
+         encoding: str = "utf-8") -> Table:
+    """Read ``columns`` of a file; those in ``numbers`` may come as numbers or texts, all others as found or texts.
+
+    Raises:
+        ConfigError: a column is not there.
+        SourceError: the file cannot be read at all.
+    """
+    wanted = list(dict.fromkeys(columns))
+    try:
+        match form:
+            case "parquet":
+                return _parquet(path, wanted)
+            case "jsonl":
+                return _json_lines(path, wanted, encoding)
+            case _:
+                return _csv(path, wanted, set(numbers), separator, encoding)
+    except (OSError, EOFError, LookupError, pa.ArrowException, pd.errors.EmptyDataError) as error:
+        if isinstance(error, KeyError | IndexError):
+            raise
+        raise SourceError(f"{path} cannot be read as {form} ({error}); check the file and its format") from error
+
+
+def _has(path: Path, wanted: list[str], found: list[str]) -> None:
+    if lacking := [name for name in wanted if name not in found]:
+        raise ConfigError(f"{path} has no column {', '.join(map(repr, lacking))}; it has {found}. Correct the manifest")
+
+
+def _parquet(path: Path, wanted: list[str]) -> Table:
+    with pq.ParquetFile(path) as file:
+        _has(path, wanted, file.schema_arrow.names)
+        return Table(file.read(columns=wanted, use_threads=False).to_pandas())
+
+
+def _csv(path: Path, wanted: list[str], numbers: set[str], separator: str, encoding: str) -> Table:
+    options: dict[str, Any] = {
+        "sep": separator, "encoding": encoding, "encoding_errors": "tidemark", "skipinitialspace": True}
+    header = list(pd.read_csv(path, nrows=0, **options).columns)
+    _has(path, wanted, header)
+    options |= {
+        "usecols": wanted, "keep_default_na": False, "float_precision": "round_trip", "low_memory": False,
+        "index_col": False, "na_values": {name: _EMPTY if name in numbers else [""] for name in wanted},
+        "dtype": {name: "str" for name in wanted if name not in numbers}}
+    try:
+        return Table(pd.read_csv(path, **options)[wanted])
+    except pd.errors.ParserError:
+        # Some line has too many fields. The slow parser can say which, so that only it is lost, and not silently.
+        return _csv_line_by_line(path, wanted, options)
+
+
+def _csv_line_by_line(path: Path, wanted: list[str], options: dict[str, Any]) -> Table:
+    marks: list[str] = []
+
+    def keep(fields: list[str]) -> None:
+        marks.append(json.dumps(fields, ensure_ascii=False))
+
+    slow = {key: value for key, value in options.items() if key not in ("float_precision", "low_memory")}
+    frame = pd.read_csv(path, engine="python", on_bad_lines=keep, **slow)[wanted]
+    # The parser does not say where; the end is a place that every reading agrees on.
+    return Table(frame, tuple((len(frame), mark) for mark in marks))
+
+
+def _json_lines(path: Path, wanted: list[str], encoding: str) -> Table:
+    rows: list[dict[str, Any]] = []
+    broken: list[tuple[int, str]] = []
+    opened = gzip.open if path.name.endswith(".gz") else open
+    with opened(path, "rt", encoding=encoding, errors="tidemark") as lines:
+        for line in lines:
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            if isinstance(row, dict):
+                rows.append(row)
+            else:
+                broken.append((len(rows), line.rstrip("\n")))
+    if rows:
+        _has(path, wanted, sorted({name for row in rows for name in row}))
+    columns = {name: pd.Series([row.get(name) for row in rows], dtype=object) for name in wanted}
+    return Table(pd.DataFrame(columns), tuple(broken))

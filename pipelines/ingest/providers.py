@@ -1,0 +1,39 @@
+"""The providers there are. A new one is one file (or package) and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pipelines.config import Settings
+from pipelines.contracts.ports import Provider
+from pipelines.errors import ConfigError
+
+
+def _simulator(settings: Settings) -> Provider:
+    from pipelines.ingest.simulator import SimulatorProvider
+
+    return SimulatorProvider(settings.simulator)
+
+
+def _files(settings: Settings) -> Provider:
+    from pipelines.ingest.files import FilesProvider
+
+    return FilesProvider.from_settings(settings)
+
+
+#: Name → how to make it. Imports happen inside, so that a provider's libraries load only when it is used.
+PROVIDERS: dict[str, Callable[[Settings], Provider]] = {
+    "simulator": _simulator,
+    "files": _files,
+}
+
+
+def create(name: str, settings: Settings) -> Provider:
+    """The provider called ``name``.
+
+    Raises:
+        ConfigError: there is none, or its settings are wrong.
+    """
+    if name not in PROVIDERS:
+        raise ConfigError(f"no source {name!r}; there are: {', '.join(PROVIDERS)} (TIDEMARK_SOURCE or --source)")
+    return PROVIDERS[name](settings)

@@ -1,0 +1,92 @@
+"""Fetch a window, check its rows, keep the bad ones in quarantine and the good ones in the warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pandas as pd
+
+from pipelines.contracts.columns import Kind
+from pipelines.contracts.ports import Provider
+from pipelines.contracts.records import Refused, WriteCounts
+from pipelines.contracts.window import Window
+from pipelines.errors import ConfigError
+from pipelines.ingest.checks import check
+from pipelines.store import Warehouse, facts, loads, quarantine
+from pipelines.store.digest import canonical, digest
+from pipelines.store.frames import json_text
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What came in: per kind the facts new, revised and unchanged; rows refused, and how many of them for the first
+    time."""
+
+    source: str
+    window: Window
+    counts: Mapping[Kind, WriteCounts] = field(default_factory=dict)
+    refused: int = 0
+    newly_refused: int = 0
+
+    @property
+    def written(self) -> int:
+        return sum(counts.inserted + counts.revised for counts in self.counts.values())
+
+
+def run(warehouse: Warehouse, provider: Provider, window: Window, *, kinds: Iterable[Kind] | None = None,
+        symbols: Sequence[str] | None = None, at: datetime) -> IngestReport:
+    """Take in everything that became available in ``window``. Running it again changes nothing.
+
+    Quarantine is written before the facts and the mark of the load comes last, so whatever is interrupted is simply
+    done again.
+
+    Args:
+        kinds: only these; default: all the provider has.
+        symbols: only bars and trades of these; documents and indicators belong to no symbol.
+        at: wall-clock time of the caller, for the records.
+
+    Raises:
+        ConfigError: the provider has no such kind or symbol.
+        SourceError, SourceUnavailable, ContractError, StoreError
+    """
+    wanted = _wanted(provider, kinds)
+    if symbols is not None and (strange := sorted(set(symbols) - set(provider.symbols()))):
+        raise ConfigError(f"{provider.name} has no bars of {', '.join(strange)}; "
+                          f"it has: {', '.join(provider.symbols()) or 'none'}")
+    batch = provider.fetch(window, wanted, symbols)
+    refused: list[Refused] = list(batch.refused)
+    clean: dict[Kind, pd.DataFrame] = {}
+    for kind in wanted:
+        if kind in batch.frames:
+            clean[kind], bad = check(kind, batch.frames[kind], provider.name)
+            refused.extend(bad)
+    new = quarantine.add(warehouse, refused, recorded_at=at)
+    counts = {kind: facts.write(warehouse, kind, frame, source_partition=window) for kind, frame in clean.items()}
+    with warehouse.begin() as connection:
+        for kind, frame in clean.items():
+            for dataset in datasets(kind, symbols):
+                loads.mark(connection, dataset, window, rows=len(frame), digest=_digest(frame), at=at)
+    return IngestReport(provider.name, window, counts, len(refused), new)
+
+
+def datasets(kind: Kind, symbols: Sequence[str] | None = None) -> list[str]:
+    """Names under which loads are marked: ``bars``, or ``bars/BTCUSDT`` for each symbol of a part of it."""
+    if symbols is None or kind not in (Kind.BARS, Kind.TRADES):
+        return [kind.value]
+    return [f"{kind.value}/{symbol}" for symbol in sorted(set(symbols))]
+
+
+def _wanted(provider: Provider, kinds: Iterable[Kind] | None) -> list[Kind]:
+    offered = provider.kinds()
+    asked = offered if kinds is None else frozenset(Kind(kind) for kind in kinds)
+    if strange := asked - offered:
+        raise ConfigError(f"{provider.name} has no {', '.join(sorted(strange))}; it has: {', '.join(sorted(offered))}")
+    return [kind for kind in Kind if kind in asked]
+
+
+def _digest(frame: pd.DataFrame) -> str:
+    if "components" in frame:
+        frame = frame.assign(components=pd.Series([json_text(value) for value in frame["components"]], dtype=object))
+    return digest(canonical(frame))
