@@ -7,17 +7,23 @@ Passwords and URLs with credentials are ``SecretStr`` so that they cannot land i
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
 
 from pipelines.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
+PREFIX = "TIDEMARK_"
+#: Marks the supervisor puts on its processes to find them again; they steer nothing.
+MARKS = frozenset({"TIDEMARK_STACK", "TIDEMARK_COMPONENT"})
 
 
 class Simulator(BaseModel):
@@ -69,6 +75,25 @@ class Settings(BaseSettings):
 
     pool_size: int = Field(default=5, ge=1, le=100)
 
+    @field_validator("database_url")
+    @classmethod
+    def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgresql+psycopg2://")):
+            raise ValueError("there is one SQL dialect: give a URL like postgresql://user:password@host:5432/database")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what the caller passes counts: ``load`` is the one door to the environment."""
+        return (init_settings,)
+
     @property
     def snapshot_root(self) -> str:
         return self.snapshots or str(self.home / "snapshots")
@@ -87,43 +112,82 @@ class Settings(BaseSettings):
         return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
+class _Variables(EnvSettingsSource):
+    """pydantic's reading of ``TIDEMARK_*`` names and nesting, from a mapping instead of the process environment."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        super().__init__(Settings)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {name.lower(): value for name, value in self._variables.items()}
+
+
 def read_env_file(path: Path) -> dict[str, str]:
-    """``KEY=value`` lines of a file; comments and blank lines are skipped; a missing file is empty."""
+    """``KEY=value`` lines of a file; comments and blank lines are skipped, shell quotes removed; missing is empty."""
     if not path.exists():
         return {}
     pairs = (line.split("=", 1) for line in path.read_text(encoding="utf-8").splitlines()
              if "=" in line and not line.lstrip().startswith("#"))
-    return {key.strip(): value.strip() for key, value in pairs}
+    return {key.strip(): _unquoted(value.strip()) for key, value in pairs}
 
 
-def load(environ: dict[str, str] | None = None) -> Settings:
+def _unquoted(value: str) -> str:
+    if not value.startswith(("'", '"')):
+        return value
+    try:
+        return "".join(shlex.split(value))
+    except ValueError:
+        return value
+
+
+def exported(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The settings among ``environ`` (the process environment if left out), without the stack's file; "" is unset."""
+    env = os.environ if environ is None else environ
+    return {key: value for key, value in env.items() if key.startswith(PREFIX) and key not in MARKS and value != ""}
+
+
+def _unknown(names: Mapping[str, str]) -> list[str]:
+    """Names that no field answers to, at the top or inside a group."""
+    wrong = []
+    for name in names:
+        head, *inner = name.removeprefix(PREFIX).lower().split("__")
+        field = Settings.model_fields.get(head)
+        group = field.annotation if field else None
+        fields = group.model_fields if isinstance(group, type) and issubclass(group, BaseModel) else {}
+        if field is None or (inner and (len(inner) > 1 or inner[0] not in fields)):
+            wrong.append(name)
+    return sorted(wrong)
+
+
+def parse(variables: Mapping[str, str]) -> Settings:
+    """The settings that these ``TIDEMARK_*`` variables mean, by themselves: no environment, no file.
+
+    Raises:
+        ConfigError: a value is refused; the message names the variable and what is allowed.
+    """
+    if unknown := _unknown(variables):
+        raise ConfigError(f"unknown setting {', '.join(unknown)}; the known ones are in .env.example")
+    try:
+        return Settings(**_Variables(variables)())
+    except ValidationError as error:
+        # Values stay out of the message: one of them may be a URL with a password in it.
+        problems = "; ".join(f"{PREFIX}{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}"
+                             for item in error.errors(include_input=False))
+        raise ConfigError(f"wrong setting: {problems}. See .env.example for what is allowed") from error
+    except SettingsError as error:
+        raise ConfigError(f"wrong setting: {error}; set its parts one by one, as in .env.example") from error
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from ``environ`` (the process environment if left out) and the stack's file.
 
     Raises:
         ConfigError: a value is refused; the message names the variable and what is allowed.
     """
-    env = dict(os.environ if environ is None else environ)
-    home = Path(env.get("TIDEMARK_HOME") or ROOT / ".tidemark")
-    merged = {**read_env_file(home / "stack.env"), **env}
-    known = {key: value for key, value in merged.items() if key.startswith("TIDEMARK_") and value != ""}
-    unknown = sorted(key for key in known
-                     if key.removeprefix("TIDEMARK_").split("__")[0].lower() not in Settings.model_fields)
-    if unknown:
-        raise ConfigError(f"unknown setting {', '.join(unknown)}; the known ones are in .env.example")
-    previous = {key: value for key, value in os.environ.items() if key.startswith("TIDEMARK_")}
-    for key in previous:
-        del os.environ[key]
-    os.environ.update(known)
-    try:
-        return Settings()
-    except ValidationError as error:
-        problems = "; ".join(
-            f"TIDEMARK_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors())
-        raise ConfigError(f"wrong setting: {problems}. See .env.example for what is allowed") from error
-    finally:
-        for key in known:
-            os.environ.pop(key, None)
-        os.environ.update(previous)
+    given = exported(environ)
+    home = Path(given.get("TIDEMARK_HOME") or ROOT / ".tidemark")
+    return parse({**exported(read_env_file(home / "stack.env")), **given})
 
 
 @lru_cache(maxsize=1)
