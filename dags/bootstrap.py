@@ -41,6 +41,7 @@ with DAG(
         from tidemark_airflow import history
 
         with work() as w:
+            history.mark_whole(w)
             stretch = history.span(w, history.source(w))
             return tell("scored", [run.run(w.warehouse, month) for month in stretch.months()])
 

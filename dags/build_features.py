@@ -24,8 +24,10 @@ with DAG(
     @task(doc_md="One day's feature matrix of one line; XCom carries its reference and digest only.")
     def build(name: str) -> list[dict]:
         from pipelines.features import run
+        from tidemark_airflow.ordering import require_days_before
 
         with work() as w:
+            require_days_before(w.warehouse, w.days[0])
             refs = [run.materialise(w.warehouse, w.line(name), day) for day in w.days]
             w.announce(assets.features(name), digests=[ref.digest for ref in refs])
             return tell("materialised", refs)

@@ -3,8 +3,9 @@
 
 Every hour, and by hand: what a crash in between, a lost bell or the calendar has left open.
 
-* `reconcile`: MLflow's aliases are set to what the ledger says, and runs that died are marked FAILED
-* `watchdog`: claims that have expired go back; the tables have their partitions for the months to come
+* `reconcile`: MLflow's aliases and tags are set to what the ledger says, and runs that died are marked FAILED
+* `watchdog`: claims that have expired go back; the tables have their partitions for the months to come; the text of
+  each line is recorded
 * `listen`: a pending request or an unjudged candidate that nobody works on has its bell rung again
 
 All three are repairs: on a healthy system they change nothing.
@@ -18,8 +19,6 @@ from tidemark_airflow import assets
 from tidemark_airflow.context import work
 from tidemark_airflow.lines import lines, schedule_end
 from tidemark_airflow.policies import dag_defaults
-
-LINES = lines()
 
 with DAG(
     schedule=CronTriggerTimetable("17 * * * *", timezone="UTC"), end_date=schedule_end(),
@@ -41,11 +40,11 @@ with DAG(
             return upkeep.watchdog(w)
 
     @task.branch(doc_md="Which bells have to ring again; none on a healthy system.")
-    def listen(names: list[str]) -> list[str]:
+    def listen() -> list[str]:
         from tidemark_airflow import upkeep
 
         with work() as w:
-            return upkeep.bells(w, names)
+            return upkeep.bells(w)
 
     @task
     def ring_retrain(name: str) -> None:
@@ -59,10 +58,10 @@ with DAG(
         with work() as w:
             w.announce(assets.candidate(name), upkeep.waiting_versions(w, name))
 
-    heard = listen([line.name for line in LINES])
+    heard = listen()
     reconcile()
     watchdog() >> heard
-    for line in LINES:
+    for line in lines():
         heard >> ring_retrain.override(
             task_id=f"ring_retrain_{line.name}", outlets=[assets.retrain(line.name)])(line.name)
         heard >> ring_candidate.override(

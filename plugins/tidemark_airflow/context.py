@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+TASK_FAILED = "task_failed"  # kind of the system event
+
 
 def partition_params() -> dict[str, Param]:
     """Params of every partitioned DAG, for runs by hand."""
@@ -64,8 +66,21 @@ class Work:
         """
         from pipelines.contracts.line import parse_line
 
-        path = self.settings.lines_dir / f"{name}.toml"
-        return parse_line(path.read_text(encoding="utf-8"), str(path))
+        return parse_line(self.line_text(name), f"{name}.toml")
+
+    def line_text(self, name: str) -> str:
+        """The TOML of a line, as it is written."""
+        return (self.settings.lines_dir / f"{name}.toml").read_text(encoding="utf-8")
+
+    def lines(self) -> dict[str, Line]:
+        """Every line by name.
+
+        Raises:
+            ConfigError: a TOML is refused.
+        """
+        from pipelines.contracts.line import load_lines
+
+        return load_lines(self.settings.lines_dir)
 
     @cached_property
     def days(self) -> tuple[Window, ...]:
@@ -123,7 +138,7 @@ def _record_failure(w: Work, task: str, map_index: int | None, attempt: int, err
     detail = {"run": w.run, "task": task, "map_index": map_index, "try": attempt, "error": describe(error)}
     try:
         with w.warehouse.begin() as connection:
-            events.record(connection, at=w.at, kind="task_failed", line=None, detail=detail)
+            events.record(connection, at=w.at, kind=TASK_FAILED, line=None, detail=detail)
     except Exception:  # the first error is the one to show
         log.warning("the failure could not be written to the warehouse", exc_info=True)
 

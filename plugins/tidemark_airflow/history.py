@@ -59,6 +59,23 @@ def pieces(w: Work) -> list[dict[str, Any]]:
     return cut
 
 
+def mark_whole(w: Work) -> None:
+    """Note that each month holds the bars of all symbols, now that each symbol is loaded: days build on that."""
+    from pipelines.contracts.columns import Kind
+    from pipelines.ingest.run import datasets
+    from pipelines.store import derived, loads, tables
+
+    provider = source(w)
+    if Kind.BARS not in provider.kinds():
+        return
+    parts = datasets(Kind.BARS, provider.symbols())
+    with w.warehouse.begin() as connection:
+        for month in span(w, provider).months():
+            rows = derived.read(connection, tables.loads, columns=["rows"], where={
+                "dataset": parts, "window_start": month.start, "window_end": month.end})["rows"]
+            loads.mark(connection, Kind.BARS.value, month, rows=int(rows.sum()), at=w.at)
+
+
 def load(w: Work, start: str, end: str, kind: str, symbol: str | None) -> dict[str, Any]:
     """Fetch, check and write one piece."""
     from pipelines import clock

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowSkipException
 
 from tidemark_airflow.context import Work, tell
+
+if TYPE_CHECKING:
+    from pipelines.contracts.line import Line
+    from pipelines.contracts.records import Candidate, Verdict
 
 
 def promote_params() -> dict[str, Param]:
@@ -40,18 +44,22 @@ def judge(w: Work, name: str) -> dict[str, Any]:
 
     Returns:
         ``version`` to promote and the verdict's sentences, or an empty dict when there is nothing to promote.
+
+    Raises:
+        AirflowSkipException: the version was champion already; only a rollback can bring it back.
     """
     from pipelines.contracts.records import Outcome
-    from pipelines.gate import decide
     from pipelines.gate.report import sentences
-    from pipelines.registry import evidence, promotion
+    from pipelines.registry import promotion
     from pipelines.store import ledger
 
     line, version = w.line(name), version_of(w, name)
     with w.warehouse.begin() as connection:
         candidate = ledger.candidate(connection, name, version)
-    verdict = decide(evidence.assemble(w.warehouse, w.settings, line, candidate), line.gate)
-    promotion.record(w.warehouse, line, candidate, verdict, at=w.at)
+        former = {row.version for row in ledger.history(connection, name)}
+    if version in former:
+        raise AirflowSkipException(f"{name} v{version} was promoted before; `tidemark rollback` can bring it back")
+    verdict = _verdict(w, line, candidate)
     told = tell(f"{name} v{version}: {verdict.outcome.value}", sentences(verdict))
     if verdict.outcome is not Outcome.PROMOTE:
         promotion.apply(w.warehouse, w.settings, line, candidate, verdict, actor=w.run, at=w.at)
@@ -62,16 +70,34 @@ def judge(w: Work, name: str) -> dict[str, Any]:
 def promote(w: Work, name: str, version: int) -> dict[str, Any]:
     """Make the judged version the champion: ledger first, under its lock, then the MLflow alias.
 
+    When the champion has changed since the verdict, the version is judged again, against the new one.
+
     Raises:
         AirflowSkipException: the ledger kept the champion it has.
     """
+    from pipelines.errors import Conflict
     from pipelines.registry import promotion
     from pipelines.store import ledger
 
+    line = w.line(name)
     with w.warehouse.begin() as connection:
         candidate = ledger.candidate(connection, name, version)
         verdict = ledger.latest_verdict(connection, name, version)
-    row = promotion.apply(w.warehouse, w.settings, w.line(name), candidate, verdict, actor=w.run, at=w.at)
+    try:
+        row = promotion.apply(w.warehouse, w.settings, line, candidate, verdict, actor=w.run, at=w.at)
+    except Conflict as conflict:
+        tell("judged again", str(conflict))
+        verdict = _verdict(w, line, candidate)
+        row = promotion.apply(w.warehouse, w.settings, line, candidate, verdict, actor=w.run, at=w.at)
     if row is None:
         raise AirflowSkipException(f"{name} v{version} was not promoted; `tidemark history {name}` says why")
     return tell(f"champion of {name}", row)
+
+
+def _verdict(w: Work, line: Line, candidate: Candidate) -> Verdict:
+    from pipelines.gate import decide
+    from pipelines.registry import evidence, promotion
+
+    verdict = decide(evidence.assemble(w.warehouse, w.settings, line, candidate), line.gate)
+    promotion.record(w.warehouse, line, candidate, verdict, at=w.at)
+    return verdict

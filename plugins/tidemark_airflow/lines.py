@@ -73,6 +73,6 @@ def lines() -> tuple[LineInfo, ...]:
                 name=str(table["name"]), title=str(table["title"]), owner=str(table.get("owner", "ml")),
                 approval=str(table.get("gate", {}).get("approval", "auto")),
                 workers=int(table["search"].get("workers", 2)), symbols=tuple(table.get("symbols", ()))))
-        except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a line ({error!r}); `tidemark lines` names what is wrong") from error
     return tuple(found)

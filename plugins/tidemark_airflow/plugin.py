@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import airflow.providers.standard.decorators.branch_python
-import airflow.providers.standard.decorators.short_circuit
+import airflow.providers.standard.decorators.short_circuit  # noqa: F401
 from airflow.plugins_manager import AirflowPlugin
 
 import tidemark_airflow.approval
 import tidemark_airflow.context
 import tidemark_airflow.history
 import tidemark_airflow.judging
+import tidemark_airflow.ordering
 import tidemark_airflow.policies
 import tidemark_airflow.training
 import tidemark_airflow.upkeep

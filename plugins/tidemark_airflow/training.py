@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowSkipException
 
-from tidemark_airflow.context import Work, tell
+from tidemark_airflow.context import TASK_FAILED, Work, tell
+
+LONGEST_TRAINING = timedelta(days=7)
 
 
 def train_params() -> dict[str, Param]:
@@ -38,17 +40,19 @@ def claim(w: Work, name: str) -> dict[str, Any]:
     """
     from pipelines.contracts.records import RequestState
     from pipelines.store import ledger
+    from pipelines.store import lines as configurations
     from pipelines.training import stage
 
     line = w.line(name)
     with w.warehouse.begin() as connection:
+        configurations.record_version(connection, name, w.line_text(name), at=w.at)
         if w.by_hand:
             request, created = ledger.request_retrain(connection, _request(w, name), at=w.at)
             tell("request", {"id": request, "new": created})
             if w.params.get("force"):
                 for item in ledger.requests(connection, line=name, states={RequestState.CLAIMED}):
                     ledger.release_request(connection, item.id, at=w.at, detail=f"taken over by {w.run}")
-        claimed = ledger.claim_request(connection, name, claimed_by=w.run, at=w.at,
+        claimed = ledger.claim_request(connection, name, claimed_by=w.run, at=w.at, resume=True,
                                        expires_at=w.at + stage.claim_duration(line))
     if claimed is None:
         raise AirflowSkipException(f"{name} has no request to serve: none is pending, or another run has claimed it "
@@ -114,8 +118,9 @@ def close(w: Work, claimed: Mapping[str, Any], session: Mapping[str, Any] | None
 
 def first_failure(w: Work) -> str:
     """The cause that the failing task of this run left in the warehouse."""
+    from pipelines.store import events
+
     with w.warehouse.begin() as connection:
-        row = connection.exec_driver_sql(
-            "SELECT detail ->> 'task' AS task, detail ->> 'error' AS error FROM ai_trading.system_events "
-            "WHERE kind = 'task_failed' AND detail ->> 'run' = %s ORDER BY id LIMIT 1", (w.run,)).first()
-    return f"{row.task}: {row.error}" if row else f"a task was killed or failed; see {w.run} in Airflow"
+        failures = events.list_rows(connection, kind=TASK_FAILED, start=w.at - LONGEST_TRAINING)["detail"]
+    mine = [detail for detail in failures if detail["run"] == w.run]
+    return f"{mine[-1]['task']}: {mine[-1]['error']}" if mine else f"a task was killed; see {w.run} in Airflow"

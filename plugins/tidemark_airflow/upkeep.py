@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 from tidemark_airflow.context import Work, tell
 
+#: Partitions are made this long before they are needed (a write would make its own, but inside its transaction).
+AHEAD = timedelta(days=62)
 
-def bells(w: Work, names: list[str]) -> list[str]:
+
+def reconcile(w: Work) -> list[str]:
+    """MLflow follows the ledger: aliases, states and verdicts; dead runs are ended. Returns the repairs."""
+    from pipelines.registry.reconcile import reconcile as align
+    from pipelines.training import stage
+
+    lines = list(w.lines().values())
+    return tell("repairs", [*align(w.warehouse, w.settings, lines, at=w.at),
+                            *stage.reap(w.warehouse, w.settings, lines, at=w.at)])
+
+
+def watchdog(w: Work) -> list[str]:
+    """Expired claims go back, the months to come have their partitions, line files are recorded. Returns findings."""
+    from pipelines.retrain import run as retrain
+    from pipelines.store import lines as configurations
+
+    found = retrain.watchdog(w.warehouse, w.lines().values(), at=w.at)
+    with w.warehouse.begin() as connection:
+        for name in w.lines():
+            configurations.record_version(connection, name, w.line_text(name), at=w.at)
+    made = _ensure_months(w)
+    return tell("findings", [*found, *([f"{made} monthly partitions were made ahead"] if made else [])])
+
+
+def bells(w: Work) -> list[str]:
     """Task ids of the bells that have to ring again: a pending request or an unjudged candidate nobody works on."""
     from pipelines.contracts.records import RequestState
     from pipelines.store import ledger
 
+    names = list(w.lines())
     with w.warehouse.begin() as connection:
         asked = [f"ring_retrain_{name}" for name in names
                  if ledger.requests(connection, line=name, states={RequestState.PENDING})]
@@ -23,3 +52,15 @@ def waiting_versions(w: Work, name: str) -> list[str]:
 
     with w.warehouse.begin() as connection:
         return [f"v{candidate.version}" for candidate in ledger.unjudged(connection, name)]
+
+
+def _ensure_months(w: Work) -> int:
+    from pipelines.store.tables import MONTHLY, SCHEMA
+
+    first, last = w.at.date().replace(day=1), (w.at + AHEAD).date()
+    months = sorted({date(first.year + (first.month - 1 + ahead) // 12, (first.month - 1 + ahead) % 12 + 1, 1)
+                     for ahead in range(4)})
+    with w.warehouse.begin() as connection:
+        return sum(int(connection.exec_driver_sql(
+            f"SELECT {SCHEMA}.ensure_months(%s, CAST(%s AS date[]))",
+            (table, [month for month in months if month <= last])).scalar_one()) for table in MONTHLY)

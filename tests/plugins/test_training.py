@@ -1,0 +1,141 @@
+"""Claiming a request and giving it back: what the train DAG does around the training itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException
+
+from pipelines.config import Settings
+from pipelines.contracts.columns import Kind
+from pipelines.contracts.records import Reason, RequestState, RetrainRequest
+from pipelines.errors import NotReady, TrainingError
+from pipelines.store import Warehouse, facts, ledger
+from pipelines.training import stage
+from tidemark_airflow import training
+from tidemark_airflow.context import work
+
+LINE = "direction_1h"
+AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
+SESSION = {"line": LINE, "run_id": "r", "study": "s", "snapshot_digest": "d", "as_of": AS_OF.isoformat(),
+           "request_id": 1, "reason": "manual", "trials": 4, "seed": 7}
+
+
+@pytest.fixture
+def house(settings: Settings) -> Warehouse:
+    return Warehouse.from_settings(settings)
+
+
+def ask(house: Warehouse, reason: Reason = Reason.DATA_DRIFT) -> int:
+    with house.begin() as connection:
+        return ledger.request_retrain(connection, RetrainRequest(LINE, reason, AS_OF, "monitor"), at=AS_OF)[0]
+
+
+def states(house: Warehouse) -> list[RequestState]:
+    with house.begin() as connection:
+        return [request.state for request in ledger.requests(connection)]
+
+
+def claim() -> dict[str, Any]:
+    with work() as w:
+        return training.claim(w, LINE)
+
+
+def test_a_bell_without_a_request_is_skipped(house: Warehouse, in_task: Callable[..., Any]) -> None:
+    in_task("train_direction_1h")
+    with pytest.raises(AirflowSkipException, match="no request to serve"):
+        claim()
+    assert states(house) == []
+
+
+def test_a_bell_takes_the_request_and_a_doubled_bell_does_not(house: Warehouse, in_task: Callable[..., Any]) -> None:
+    number = ask(house)
+    in_task("train_direction_1h", run_id="first")
+    claimed = claim()
+    assert training.as_request(claimed) == RetrainRequest(LINE, Reason.DATA_DRIFT, AS_OF, "monitor", id=number,
+                                                          state=RequestState.CLAIMED)
+    assert claim() == claimed  # the same run again, after a kill
+    in_task("train_direction_1h", run_id="second")
+    with pytest.raises(AirflowSkipException, match="another run has claimed it"):
+        claim()
+
+
+@pytest.mark.parametrize(("reason", "known", "evidence"), [
+    ("bootstrap", Reason.BOOTSTRAP, {}), ("manual", Reason.MANUAL, {}), ("", Reason.MANUAL, {}),
+    ("the fees changed", Reason.MANUAL, {"words": "the fees changed"})])
+def test_by_hand_a_request_is_made(house: Warehouse, in_task: Callable[..., Any], reason: str, known: Reason,
+                                   evidence: dict[str, str]) -> None:
+    in_task("train_direction_1h", run_type="manual", params={
+        "reason": reason, "as_of": "2024-03-01", "requested_by": "ann"})
+    claimed = training.as_request(claim())
+    assert (claimed.reason, claimed.evidence, claimed.requested_by, claimed.as_of) == (known, evidence, "ann", AS_OF)
+
+
+def test_by_hand_an_open_request_is_joined(house: Warehouse, in_task: Callable[..., Any]) -> None:
+    number = ask(house)
+    in_task("train_direction_1h", run_type="manual", params={"reason": "manual", "as_of": "2024-03-05"})
+    claimed = training.as_request(claim())
+    assert (claimed.id, claimed.reason, claimed.as_of) == (number, Reason.DATA_DRIFT, AS_OF)
+
+
+def test_force_takes_over_from_a_dead_run(house: Warehouse, in_task: Callable[..., Any]) -> None:
+    ask(house)
+    in_task("train_direction_1h", run_id="dead")
+    claim()
+    by_hand = {"run_type": "manual", "run_id": "alive"}
+    in_task("train_direction_1h", params={"as_of": "2024-03-01"}, **by_hand)
+    with pytest.raises(AirflowSkipException):
+        claim()
+    in_task("train_direction_1h", params={"as_of": "2024-03-01", "force": True}, **by_hand)
+    assert claim()["state"] == "claimed"
+
+
+def test_without_as_of_it_is_the_newest_bar(house: Warehouse, in_task: Callable[..., Any]) -> None:
+    in_task(run_type="manual")
+    with work() as w, pytest.raises(NotReady, match="bootstrap"):
+        training.newest_bar(w)
+    opened = pd.to_datetime(["2024-02-01 00:00", "2024-02-01 01:00"], utc=True)
+    facts.write(house, Kind.BARS, pd.DataFrame({
+        "symbol": "A", "interval": "1h", "event_time": opened, "available_at": opened + pd.Timedelta("1h"),
+        "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 1.0, "source": "test"}))
+    assert training.as_request(claim()).as_of == datetime(2024, 2, 1, 2, tzinfo=UTC)
+
+
+def test_a_concluded_training_is_left_alone(house: Warehouse, in_task: Callable[..., Any]) -> None:
+    ask(house)
+    in_task("train_direction_1h")
+    with work() as w:
+        training.close(w, claim(), SESSION, {"version": 3, "family": "lightgbm"})
+    assert states(house) == [RequestState.CLAIMED]
+
+
+def test_a_failure_before_the_session_gives_the_request_back(house: Warehouse, in_task: Callable[..., Any]) -> None:
+    ask(house)
+    in_task("train_direction_1h")
+    with work() as w:
+        training.close(w, claim(), None, None)
+    assert states(house) == [RequestState.PENDING]
+
+
+def test_a_failed_training_is_aborted_with_its_first_cause(
+        house: Warehouse, in_task: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    causes: list[str] = []
+    monkeypatch.setattr(stage, "abort", lambda w, s, session, cause, *, at: causes.append(cause))
+    ask(house)
+    in_task("train_direction_1h", run_id="broken", task_id="trials")
+    claimed = claim()
+    for message in ("no fold has both classes", "a later one"):
+        with pytest.raises(TrainingError), work():
+            raise TrainingError(message)
+    in_task("train_direction_1h", run_id="broken", task_id="close")
+    with work() as w:
+        training.close(w, claimed, SESSION, None)
+    in_task("train_direction_1h", run_id="killed", task_id="close")
+    with work() as w:
+        training.close(w, claimed, SESSION, None)
+    assert causes == ["trials: TrainingError: no fold has both classes",
+                      "a task was killed; see train_direction_1h/killed in Airflow"]
