@@ -30,7 +30,7 @@ class World:
 
 def simulated() -> World:
     """A seeded market with a planted edge that turns round on a known day."""
-    start, history, quiet, live = datetime(2024, 1, 1, tzinfo=UTC), 84, 3, 14
+    start, history, quiet, live = datetime(2024, 1, 1, tzinfo=UTC), 112, 3, 14
     history_end = start + timedelta(days=history)
     shift = history + quiet
     turn = start + timedelta(days=shift)
@@ -55,7 +55,7 @@ def files(data: Path, manifest: Path) -> World:
     history_end = datetime(2022, 5, 2, tzinfo=UTC)
     return World(
         name=str(data),
-        history=Window(datetime(2022, 1, 15, tzinfo=UTC), history_end),
+        history=Window(datetime(2022, 1, 8, tzinfo=UTC), history_end),
         quiet=Window(history_end, datetime(2022, 5, 5, tzinfo=UTC)),
         live=Window(datetime(2022, 5, 5, tzinfo=UTC), datetime(2022, 5, 22, tzinfo=UTC)),
         note="the Terra/Luna crash of 9 to 12 May 2022",

@@ -1,8 +1,9 @@
 """Prices: a market factor, Student-t shocks, GARCH(1,1) volatility, and the planted drift.
 
-The log return of coin i over hour h is ``s * v_h * sqrt(g_ih) * (d_ih + e_ih)``: s its usual volatility, v the time
-of day and the regime, g a GARCH(1,1) variance of mean about one (Bollerslev 1986), e a Student-t shock of unit variance
-that coins share in part, d the planted drift. e is symmetric around zero whatever came before, so with d = 0 the
+The log return of coin i over hour h is ``s * v_h * sqrt(g_ih * c_ih) * (d_ih + e_ih)``: s its usual volatility, v the
+time of day and the regime, g a GARCH(1,1) variance of mean about one (Bollerslev 1986), c a slow log-normal climate
+(the second component of Engle and Lee 1999: calm and nervous spells of days), e a Student-t shock of unit variance that
+coins share in part, d the planted drift. e is symmetric around zero whatever came before, so with d = 0 the
 direction of the next return cannot be predicted from anything.
 """
 
@@ -21,6 +22,8 @@ FREEDOM = 6.0
 ALPHA, BETA = 0.06, 0.91
 NEWS_CAP, VARIANCE_CAP = 20.0, 16.0
 OMEGA = 1 - ALPHA - BETA
+#: Log of the climate's variance: standard deviation, half-life in hours, share common to all coins.
+CLIMATE_SPREAD, CLIMATE_HALF_LIFE, CLIMATE_COMMON = 0.8, 60.0, 0.5
 SHIFT_VOLATILITY, SHIFT_TURNOVER = 2.0, 1.6
 #: Drift of an edge of 1 in standard deviations of the hour, and how fast it saturates in the observable mood.
 DRIFT, SOFTNESS = 0.33, 0.25
@@ -56,7 +59,7 @@ def simulate(settings: Simulator, coins: tuple[Coin, ...], surprise: Floats) -> 
         signal = strength * np.tanh(surprise / SOFTNESS)
     else:
         signal = _momentum(strength, shocks)
-    variance = _garch(shocks)
+    variance = _garch(shocks) * _climate(settings.seed, days, count)
     usual = np.array([coin.volatility for coin in coins])
     # Trading is livelier around the American open; the spread of volatility over the day is mild.
     season = np.tile(1 + 0.12 * np.sin(2 * np.pi * (np.arange(HOURS) - 9) / HOURS), days)
@@ -86,6 +89,20 @@ def _garch(shocks: Floats) -> Floats:
         variance[hour] = state
         state = np.minimum(OMEGA + step[hour] * state, VARIANCE_CAP)
     return variance
+
+
+def _climate(seed: int, days: int, count: int) -> Floats:
+    """Slow part of the variance, mean one, shape (hours, coins): the exponential of an AR(1)."""
+    keep = 0.5 ** (1 / CLIMATE_HALF_LIFE)
+    noise = np.concatenate([stream(seed, Stream.CLIMATE, day).standard_normal((HOURS, count + 1))
+                            for day in range(days)])
+    own = np.sqrt(1 - CLIMATE_COMMON) * noise[:, 1:] + np.sqrt(CLIMATE_COMMON) * noise[:, :1]
+    level = np.empty_like(own)
+    state = np.zeros(count)
+    for hour in range(len(own)):
+        state = keep * state + np.sqrt(1 - keep**2) * own[hour]
+        level[hour] = state
+    return np.asarray(np.exp(CLIMATE_SPREAD * level - CLIMATE_SPREAD**2 / 2))
 
 
 def _momentum(strength: Floats, shocks: Floats) -> Floats:

@@ -36,6 +36,7 @@ class Stream(IntEnum):
     DIRT_BARS = 7
     DIRT_DOCUMENTS = 8
     DIRT_INDICATORS = 9
+    CLIMATE = 10
 
 
 def stream(seed: int, purpose: Stream, day: int) -> np.random.Generator:
