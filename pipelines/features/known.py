@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.sentiment.universe import Ints
+from pipelines.sentiment.hours import Ints
 
 
 def in_force(event: Ints, known: Ints, at: Ints) -> Ints:

@@ -24,7 +24,7 @@ from pipelines.features import view
 from pipelines.features.declare import Bars
 from pipelines.features.known import in_force
 from pipelines.features.rolling import PRESENT, shift, window_sum
-from pipelines.sentiment.universe import HOUR_US, Ints
+from pipelines.sentiment.hours import HOUR_US, Ints, times
 from pipelines.store import Warehouse, asof
 
 COLUMNS = ("symbol", "event_time", "y", "label_end", "forward_return", "prev_label")
@@ -148,15 +148,11 @@ def _previous(y: FloatArray, ends: Ints, at: Ints) -> FloatArray:
 def _frame(symbols: tuple[str, ...], first: int, cells: Ints, values: Mapping[str, FloatArray]) -> pd.DataFrame:
     row, column = cells
     empty = np.empty(0)
-
-    def times(microseconds: np.ndarray) -> pd.DatetimeIndex:  # type: ignore[type-arg]
-        return pd.DatetimeIndex(microseconds.astype("datetime64[us]")).tz_localize("UTC")
-
     frame = pd.DataFrame({
         "symbol": pd.Series(np.array(symbols, dtype=object)[column], dtype="str"),
         "event_time": times((first + row) * HOUR_US),
         "y": values.get("y", empty).astype(np.int64),
-        "label_end": times(values.get("label_end", empty)),
+        "label_end": times(values.get("label_end", row)),
         "forward_return": values.get("forward_return", empty),
         "prev_label": values.get("prev_label", empty),
     })

@@ -15,7 +15,7 @@ from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.window import Window
 from pipelines.features import catalog, view
 from pipelines.features.declare import Bars, Feature, Group, Rows
-from pipelines.sentiment.universe import HOUR_US
+from pipelines.sentiment.hours import HOUR_US, instant, times
 from pipelines.store import Warehouse, asof
 
 #: Naive predictions that travel with a training snapshot and are no features.
@@ -71,8 +71,7 @@ def _from_bars(warehouse: Warehouse, line: Line, groups: Sequence[Group], window
                 for name, value in group.from_bars(view_of).items()}
 
     result = view.evaluate(past, compute, lookback)
-    start, end = (int(pd.Timestamp(at).as_unit("us").value) for at in (window.start, cutoff))
-    chosen = (result.time >= start) & (result.time <= end)
+    chosen = (result.time >= instant(window.start)) & (result.time <= instant(cutoff))
     chosen[:lookback] = False
     required = [feature.name for group in computing for feature in group.features if feature.neutral is None]
     whole = chosen & np.logical_and.reduce([np.isfinite(result.values[name]) for name in required], axis=0,
@@ -81,8 +80,8 @@ def _from_bars(warehouse: Warehouse, line: Line, groups: Sequence[Group], window
     row, column = np.nonzero(whole)
     frame = pd.DataFrame({
         "symbol": np.array(past.symbols, dtype=object)[column],
-        "event_time": _times((past.first + row) * HOUR_US),
-        "available_at": _times(result.time[whole]),
+        "event_time": times((past.first + row) * HOUR_US),
+        "available_at": times(result.time[whole]),
     }).astype({"symbol": "str"})
     return frame, {name: value[whole] for name, value in result.values.items()}
 
@@ -127,7 +126,3 @@ def _finish(line: Line, frame: pd.DataFrame, values: Mapping[str, FloatArray],
         _log.warning("%s: %d rows left out: a required feature is not finite", line.name, int((~usable).sum()))
     whole = pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
     return whole[usable].reset_index(drop=True)
-
-
-def _times(microseconds: np.ndarray) -> pd.DatetimeIndex:  # type: ignore[type-arg]
-    return pd.DatetimeIndex(microseconds.astype("datetime64[us]")).tz_localize("UTC")

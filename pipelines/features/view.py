@@ -21,7 +21,7 @@ import pandas as pd
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import ContractError
 from pipelines.features.declare import Bars
-from pipelines.sentiment.universe import HOUR_US, Ints, microseconds
+from pipelines.sentiment.hours import HOUR_US, Ints, instant, microseconds
 
 FIELDS = ("open", "high", "low", "close", "volume")
 #: A time that never comes: the bar is missing.
@@ -68,7 +68,7 @@ def history(bars: pd.DataFrame, first: datetime, last: datetime) -> History:
     Raises:
         ContractError: a bar that does not open on a full hour.
     """
-    start, stop = (int(pd.Timestamp(at).as_unit("us").value) // HOUR_US for at in (first, last))
+    start, stop = (instant(at) // HOUR_US for at in (first, last))
     opened = microseconds(bars["event_time"])
     if (opened % HOUR_US).any():
         stray = bars.loc[opened % HOUR_US != 0].iloc[0]

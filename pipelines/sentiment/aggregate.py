@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from pipelines.sentiment.hours import HOUR_US, Ints, full_hour_after, microseconds, times
 from pipelines.sentiment.mentions import THRESHOLD
-from pipelines.sentiment.universe import HOUR_US, Ints, Universe, full_hour_after, microseconds
+from pipelines.sentiment.universe import Universe
 
 #: Name in the table → hours.
 WINDOWS: dict[str, int] = {"1h": 1, "4h": 4, "1d": 24, "1w": 168}
@@ -47,7 +48,7 @@ def aggregate(scores: pd.DataFrame, mentions: pd.DataFrame, universe: Universe) 
     exists = np.concatenate([np.ones((1, width), dtype=bool), universe.alive])
     names = np.repeat(np.array([MARKET, *symbols], dtype=object)[:, None], width, axis=1)[exists]
     hours = np.broadcast_to((first + np.arange(width)) * HOUR_US, exists.shape)[exists]
-    at = pd.DatetimeIndex(hours.astype("datetime64[us]")).tz_localize("UTC")
+    at = times(hours)
     parts = []
     for name, hours_back in WINDOWS.items():
         part = _statistics(_trailing(counts, hours_back)[:, exists])

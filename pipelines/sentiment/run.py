@@ -14,7 +14,8 @@ from pipelines.contracts.columns import Kind
 from pipelines.contracts.window import Window
 from pipelines.sentiment import lexicon, mentions, scorer
 from pipelines.sentiment.aggregate import LONGEST_HOURS, aggregate
-from pipelines.sentiment.universe import ALIVE_HOURS, HOUR_US, Universe
+from pipelines.sentiment.hours import full_hour
+from pipelines.sentiment.universe import ALIVE_HOURS, Universe
 from pipelines.store import Warehouse, asof, derived, loads, tables
 from pipelines.store.upsert import upsert
 
@@ -70,11 +71,6 @@ def text_of(documents: pd.DataFrame) -> list[str]:
     """What is scored of each document: its title and its text, once if the text begins with the title."""
     return [body if not title or body.startswith(title) else f"{title}\n{body}"
             for title, body in zip(documents["title"].fillna(""), documents["text"].fillna(""), strict=True)]
-
-
-def full_hour(at: datetime) -> int:
-    """The first full hour at or after ``at``, in hours since 1970."""
-    return -(-int(pd.Timestamp(at).as_unit("us").value) // HOUR_US)
 
 
 def _universe(warehouse: Warehouse, lead: datetime, window: Window) -> Universe:

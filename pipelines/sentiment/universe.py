@@ -9,22 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-HOUR_US = 3_600_000_000
+from pipelines.sentiment.hours import HOUR_US, full_hour_after, microseconds
+
 #: How long a symbol counts as existing after its last bar became available.
 ALIVE_HOURS = 168
-
-Ints = np.ndarray[Any, np.dtype[np.int64]]
-
-
-def microseconds(times: pd.Series) -> Ints:
-    """UTC times as microseconds since 1970."""
-    return np.asarray(times.dt.as_unit("us").astype("int64").to_numpy())
-
-
-def full_hour_after(at: Ints) -> Ints:
-    """The first full hour (in hours since 1970) at or after these microseconds."""
-    return -(-at // HOUR_US)
-
 
 @dataclass(frozen=True)
 class Universe:

@@ -14,7 +14,7 @@ from pipelines.contracts.columns import Kind
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Feature, Group, Rows
 from pipelines.features.known import in_force
-from pipelines.sentiment.universe import Ints, microseconds
+from pipelines.sentiment.hours import Ints, microseconds
 from pipelines.store import asof
 
 MAX_AGE = timedelta(days=7)

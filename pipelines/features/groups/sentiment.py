@@ -10,7 +10,7 @@ import pandas as pd
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Feature, Group, Rows
 from pipelines.sentiment.aggregate import MARKET
-from pipelines.sentiment.universe import HOUR_US, Ints, microseconds
+from pipelines.sentiment.hours import HOUR_US, Ints, microseconds
 from pipelines.store import derived, tables
 
 _WINDOWS = ("1h", "4h", "1d")

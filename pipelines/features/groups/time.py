@@ -16,7 +16,7 @@ import pandas as pd
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Feature, Group, Rows
-from pipelines.sentiment.universe import HOUR_US, microseconds
+from pipelines.sentiment.hours import HOUR_US, microseconds, times
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ _CIRCLES = {"hour": _circle(24), "weekday": _circle(7)}
 def _compute(rows: Rows) -> Mapping[str, FloatArray]:
     # The nominal close: a late bar is still the bar of its hour.
     opened, place = np.unique(microseconds(rows.frame["event_time"]), return_inverse=True)
-    at = pd.DatetimeIndex((opened + HOUR_US).astype("datetime64[us]")).tz_localize("UTC")
+    at = times(opened + HOUR_US)
     values = {f"session_{session.name}": is_open(session, at) for session in SESSIONS}
     for what, step in (("hour", at.hour.to_numpy()), ("weekday", at.dayofweek.to_numpy())):
         sine, cosine = _CIRCLES[what]

@@ -1,0 +1,40 @@
+"""Times as whole microseconds and hours since 1970 UTC: exact, and quick to compute with."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+HOUR_US = 3_600_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_US = timedelta(microseconds=1)
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def instant(at: datetime) -> int:
+    """Microseconds since 1970 of an aware time."""
+    return (at - _EPOCH) // _US
+
+
+def microseconds(times: pd.Series) -> Ints:
+    """Microseconds since 1970 of UTC times."""
+    return np.asarray(times.dt.as_unit("us").astype("int64").to_numpy())
+
+
+def full_hour_after(at: Ints) -> Ints:
+    """The first full hour (in hours since 1970) at or after these microseconds."""
+    return -(-at // HOUR_US)
+
+
+def full_hour(at: datetime) -> int:
+    """The first full hour (in hours since 1970) at or after ``at``."""
+    return -(-instant(at) // HOUR_US)
+
+
+def times(at: Ints) -> pd.DatetimeIndex:
+    """Microseconds since 1970 as UTC times."""
+    return pd.DatetimeIndex(at.astype("datetime64[us]")).tz_localize("UTC")

@@ -1,0 +1,81 @@
+"""Our words: each with a reason, on VADER's scale, and better than VADER where money is meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines.sentiment import lexicon, scorer
+
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "labelled_sentiment"
+
+
+def test_every_entry_has_a_reason_and_a_weight_on_the_scale() -> None:
+    words, phrases, reasons = lexicon.words(), lexicon.phrases(), lexicon.reasons()
+    assert all(-4 <= weight <= 4 for weight in [*words.values(), *phrases.values()])
+    assert set(reasons) == set(words) | {" ".join(phrase) for phrase in phrases}
+    assert all(len(reason) >= 4 for reason in reasons.values())
+
+
+def test_entries_are_lower_case_and_come_once() -> None:
+    entries = [entry for group in (lexicon._WORDS, lexicon._PHRASES) for _, _, names in group for entry in names]
+    assert len(entries) == len(set(entries))
+    assert all(entry == entry.lower() for entry in entries)
+    assert all(len(phrase) > 1 for phrase in lexicon.phrases())
+    assert all(" " not in word for word in lexicon.words())
+
+
+@pytest.mark.parametrize(("text", "sign"), [
+    ("hodl to the moon, BTC pump!", 1),
+    ("got rekt, total rug", -1),
+    ("this is fud", -1),
+    ("very bullish on ETH", 1),
+    ("bearish, more downside ahead", -1),
+    ("BTC dump incoming", -1),
+    ("new ATH today", 1),
+    ("🚀🚀🚀", 1),
+    ("📉 again", -1),
+    ("diamond hands only", 1),
+    ("death cross on the daily", -1),
+    ("pump and dump", -1),
+    ("not bullish", -1),
+    ("buy the dip", 1),
+    ("not going to zero", 1),
+    ("the interest rate of the trust's shares", 0),
+    ("smart contract support level at block 12", 0),
+    ("the price is 42,000", 0),
+])
+def test_sign_of_what_crypto_people_write(text: str, sign: int) -> None:
+    compound = scorer.score([text])["compound"].iloc[0]
+    assert np.sign(compound) == sign, compound
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", ["financial_phrasebank_allagree", "taborda_spx_tweets_2020"])
+def test_better_than_vader_on_labelled_finance_texts(name: str) -> None:
+    path = DATA / f"{name}.parquet"
+    if not path.exists():
+        pytest.skip(f"{path} is not here: the labelled texts are development data")
+    frame = pd.read_parquet(path)
+    truth = frame["label"].map({"positive": 1, "neutral": 0, "negative": -1}).to_numpy()
+
+    def accuracy(name: str) -> float:
+        compound = scorer.score(frame["text"].tolist(), lexicon=name)["compound"].to_numpy()
+        return float((np.where(np.abs(compound) < 0.05, 0, np.sign(compound)) == truth).mean())
+
+    assert accuracy("tidemark") > accuracy("vader") + 0.005
+
+
+@pytest.mark.realdata
+def test_no_worse_than_vader_on_everyday_tweets() -> None:
+    path = DATA / "vader_tweets_groundtruth.parquet"
+    if not path.exists():
+        pytest.skip(f"{path} is not here: the labelled texts are development data")
+    frame = pd.read_parquet(path)
+    rating = frame["mean_rating"].to_numpy()
+    ours, theirs = (np.corrcoef(scorer.score(frame["text"].tolist(), lexicon=name)["compound"], rating)[0, 1]
+                    for name in ("tidemark", "vader"))
+    assert ours > theirs - 0.01

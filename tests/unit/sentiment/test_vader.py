@@ -1,0 +1,149 @@
+"""Equal to the reference, in linear time."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SentimentIntensityAnalyzer
+
+from pipelines.sentiment import vader
+from pipelines.sentiment.vader import Analyzer
+
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "labelled_sentiment"
+
+REFERENCE = SentimentIntensityAnalyzer()
+OURS = Analyzer()
+
+#: What the rules look at: negations, boosters, idioms, contrast, and the words around them.
+_RULES = (
+    "but But BUT no No or nor never so this without doubt least at very the shit bomb bad ass bus stop yeah right "
+    "kiss of death to die for kind kind-of sort just enough not isn't n't beating heart hand upper GOOD")
+RULE_WORDS = [*_RULES.split(), *BOOSTER_DICT, *NEGATE]
+FILL = ["market", "price", "table", "of", "a", "we", "I", "it", "was", "x", "12", "$5", "BTC", "ß", "İſ"]
+MARKS = ["", "", "", "", "!", "!!!!!", "?", "??", "????", ".", ",", ":)", "...", "'", '"']
+GAPS = [" ", " ", " ", "  ", "\n", "\t", "\u00a0", ""]
+
+
+def polarity(text: str) -> tuple[float, ...]:
+    scores = REFERENCE.polarity_scores(text)
+    return scores["compound"], scores["pos"], scores["neu"], scores["neg"]
+
+
+def fuzzed(seed: int, count: int) -> list[str]:
+    rng = random.Random(seed)
+    lexicon, emojis = sorted(REFERENCE.lexicon), sorted(REFERENCE.emojis)
+
+    def token() -> str:
+        word = rng.choice(rng.choices([RULE_WORDS, lexicon, FILL, emojis], [45, 30, 15, 10])[0])
+        word = rng.choice([word] * 6 + [word.upper(), word.capitalize()])
+        return (rng.choice(MARKS) if rng.random() < 0.1 else "") + word + rng.choice(MARKS)
+
+    return ["".join(token() + rng.choice(GAPS) for _ in range(rng.choice([0, 1, 2, 3, 5, 8, 13, 30])))
+            for _ in range(count)]
+
+
+def test_equals_the_reference_on_fuzzed_texts() -> None:
+    texts = fuzzed(20240101, 4000)
+    different = [text for text in texts if tuple(OURS.score(text)) != polarity(text)]
+    assert different == []
+    assert sum(polarity(text)[0] != 0 for text in texts) > 2000  # the fuzz does meet the rules
+
+
+@given(st.lists(st.one_of(st.sampled_from(RULE_WORDS), st.sampled_from(["good", "BAD", "great", "😀", "💔", "ok"]),
+                          st.text(max_size=6)), max_size=25).map(" ".join))
+def test_equals_the_reference_on_any_text(text: str) -> None:
+    assert tuple(OURS.score(text)) == polarity(text)
+
+
+@pytest.mark.parametrize("text", [
+    "", " ", "!", "?!?!", ":)", "VADER is smart, handsome, and funny.", "VADER is VERY SMART, handsome, and FUNNY!!!",
+    "VADER is not smart, handsome, nor funny.", "At least it isn't a horrible book.",
+    "The book was only kind of good.", "Today only kinda sux! But I'll get by, lol", "Not bad at all",
+    "Sentiment analysis has never been this good!", "With VADER, sentiment analysis is the shit!",
+    "On the other hand, VADER is quite bad ass", "Without a doubt, an excellent idea.",
+    "Catch utf-8 emoji such as 💘 and 💋 and 😁", "least good", "the very least good", "no good or great",
+    "good but good but bad but good"])
+def test_equals_the_reference_on_examples(text: str) -> None:
+    assert tuple(OURS.score(text)) == polarity(text)
+
+
+@pytest.mark.parametrize("text", ["😀" * 120, "good but bad " * 100, "not " * 300 + "good", "no " * 300, "!" * 500,
+                                  "GREAT " * 200 + "but awful"])
+def test_equals_the_reference_on_repetitive_texts(text: str) -> None:
+    assert tuple(OURS.score(text)) == polarity(text)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", ["financial_phrasebank_allagree", "taborda_spx_tweets_2020",
+                                  "vader_tweets_groundtruth"])
+def test_equals_the_reference_on_labelled_texts(name: str) -> None:
+    path = DATA / f"{name}.parquet"
+    if not path.exists():
+        pytest.skip(f"{path} is not here: the labelled texts are development data")
+    texts = pd.read_parquet(path)["text"]
+    assert [text for text in texts if tuple(OURS.score(text)) != polarity(text)] == []
+
+
+class TestHostileTexts:
+    """The cap bounds the work; nothing is looked at more than a few times."""
+
+    @pytest.mark.parametrize("text", ["😀" * 20_000, "good but bad " * 5_000, "a" * 200_000, "not good " * 10_000])
+    def test_each_word_is_scored_once(self, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls = 0
+        original = Analyzer._valence
+
+        def counted(self: Analyzer, *args: object) -> float:
+            nonlocal calls
+            calls += 1
+            return original(self, *args)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(Analyzer, "_valence", counted)
+        OURS.score(text)
+        words = len(OURS._describe_emojis(text[:vader.MAX_CHARACTERS]).split())
+        assert calls == words
+
+    def test_the_contrast_rule_moves_each_position_a_bounded_number_of_times(self,
+                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+        moves = 0
+        push = vader.heapq.heappush
+
+        def counted(heap: list[int], item: int) -> None:
+            nonlocal moves
+            moves += 1
+            push(heap, item)
+
+        monkeypatch.setattr(vader.heapq, "heappush", counted)
+        words = 15_000
+        OURS.score("good but bad " * (words // 3))
+        assert 0 < moves <= words
+
+    def test_what_comes_after_the_cap_is_not_read(self) -> None:
+        filler = "x " * (vader.MAX_CHARACTERS // 2)
+        assert OURS.score(filler + "wonderful").compound == 0
+        assert OURS.score("wonderful " + filler).compound > 0
+
+
+class TestAdditions:
+    def test_words_override_the_lexicon(self) -> None:
+        assert Analyzer({"good": -3.0}).score("good").compound < 0
+
+    def test_a_phrase_is_one_word(self) -> None:
+        analyzer = Analyzer({}, {("to", "the", "moon"): 2.7})
+        once = analyzer.score("to the moon")
+        assert once.compound > 0
+        assert once.neutral == 0
+        assert analyzer.score("not to the moon").compound < 0
+        assert analyzer.score("the moon").compound == 0
+
+    def test_the_longest_phrase_wins(self) -> None:
+        analyzer = Analyzer({}, {("to", "the", "moon"): 2.0, ("to", "the", "moon", "and", "back"): -2.0})
+        assert analyzer.score("to the moon and back").compound < 0
+
+    def test_a_phrase_in_capitals_is_louder(self) -> None:
+        analyzer = Analyzer({}, {("rug", "pull"): -3.0})
+        assert analyzer.score("it was a RUG PULL today").compound < analyzer.score("it was a rug pull today").compound
