@@ -1,0 +1,27 @@
+"""Names of the MLflow tags that rooms hand to each other. Training writes them; registry and serving read them.
+
+On every training run and, with the model's own, on every model version. Values are strings; times ISO 8601 UTC.
+"""
+
+from __future__ import annotations
+
+LINE = "tidemark.line"
+KIND = "tidemark.kind"  # "training" or "trial"
+REQUEST = "tidemark.request_id"
+REASON = "tidemark.reason"
+AS_OF = "tidemark.as_of"
+SNAPSHOT = "tidemark.snapshot_digest"
+EVIDENCE = "tidemark.evidence_digest"
+GIT_COMMIT = "tidemark.git_commit"
+LOCK = "tidemark.lock_digest"
+SEED = "tidemark.seed"
+STUDY = "tidemark.study"
+TRIALS = "tidemark.trials"
+RUN = "tidemark.run_id"
+FAMILY = "tidemark.family"
+TRAINED_THROUGH = "tidemark.trained_through"
+FAILURE = "tidemark.failure"  # why a run is FAILED
+#: SHA-256 of the model file itself (model.ubj, model.lgb, model.skops): checked before it is opened.
+MODEL_FILE = "tidemark.model_file_sha256"
+#: SHA-256 of what was learned, whatever the container: equal for a faithful reproduction.
+MODEL_CONTENT = "tidemark.model_content_sha256"

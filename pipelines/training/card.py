@@ -1,0 +1,115 @@
+"""The model card: what a version is, what it was made from, how it did, and what it must not be used for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pipelines.contracts.line import Line
+from pipelines.training.measure import BASELINES, Measure
+from pipelines.validation.metrics import NAMES
+
+_TARGETS = {
+    "direction": "1 when the close {h} bar(s) after the row's close is above it",
+    "volatility": "1 when the realised volatility of the next {h} bar(s) exceeds its trailing median over {m} bars",
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the card needs to know, all of it plain."""
+
+    line: Line
+    as_of: str
+    reason: str
+    family: str
+    params: Mapping[str, Any]
+    trials: int
+    snapshot_digest: str
+    model_content: str
+    git_commit: str
+    lock_digest: str
+    seed: int
+    frame_rows: int
+    symbols: Sequence[str]
+    first: pd.Timestamp
+    last: pd.Timestamp
+    trained_from: pd.Timestamp
+    trained_through: pd.Timestamp
+    train_rows: int
+    evidence_from: pd.Timestamp
+    measures: Sequence[Measure]
+    undefined: Mapping[str, str]
+    importance: pd.Series
+    importance_unit: str
+
+
+def write(facts: Facts) -> str:
+    """The card as Markdown."""
+    line, values = facts.line, {item.name: item.value for item in facts.measures if not item.name.startswith("fold.")}
+    target = _TARGETS[line.target.kind].format(h=line.target.horizon_bars, m=line.target.median_bars)
+    return "\n\n".join(part for part in (
+        f"# {line.title}",
+        f"Candidate of line `{line.name}` as of {facts.as_of}; reason `{facts.reason}`; owner {line.owner}.",
+        "## What it predicts\n\n"
+        f"P(y = 1) for each symbol at the close of each {line.interval} bar, where y is {target}. Feature groups "
+        f"(version {line.features.version}): {', '.join(line.features.groups)}.",
+        "## What it learned from\n\n" + _table(("", ""), [
+            ("snapshot", f"`{facts.snapshot_digest}`"),
+            ("rows", f"{facts.frame_rows:,} of {len(facts.symbols)} symbols ({', '.join(facts.symbols)[:200]})"),
+            ("bars opened", f"{_time(facts.first)} to {_time(facts.last)}"),
+            ("final fit", f"{facts.train_rows:,} rows from {_time(facts.trained_from)}; has seen labels known up to "
+                          f"{_time(facts.trained_through)}"),
+            ("evidence", f"walk-forward from {_time(facts.evidence_from)}; the search has not seen these rows"),
+        ]),
+        f"## How it was chosen\n\n`{facts.family}`, the best of {facts.trials} finished trials by mean log loss over "
+        "walk-forward folds with purge and embargo.\n\n"
+        + _table(("parameter", "value"), [(key, _value(value)) for key, value in facts.params.items()]),
+        "## How it did on the evidence\n\n" + _scores(values),
+        _net(values),
+        _undefined(facts.undefined),
+        "## What it looks at\n\n" + _table(("feature", facts.importance_unit), [
+            (str(name), _value(float(value))) for name, value in facts.importance.head(10).items()]),
+        "## Limits\n\n"
+        "- Trained on the symbols, the interval and the feature version above; on anything else its probabilities mean "
+        "nothing.\n"
+        "- The evidence is short and markets change: monitoring decides when it is out of date.\n"
+        "- Net figures assume execution at the next bar's open without market impact.\n"
+        "- Scores on the search folds (`oos.*`) are optimistic, for the configuration was chosen on them.",
+        "## How to rebuild it\n\n" + _table(("", ""), [
+            ("code", f"`{facts.git_commit}`"), ("requirements.lock", f"`{facts.lock_digest[:16]}`"),
+            ("seed", str(facts.seed)), ("model content", f"`{facts.model_content}`")]),
+    ) if part) + "\n"
+
+
+def _scores(values: Mapping[str, float]) -> str:
+    contenders = {"candidate": "evidence.", **{name: f"evidence.{name}." for name in BASELINES}}
+    rows = [(name, *(_value(values.get(prefix + name)) for prefix in contenders.values())) for name in NAMES]
+    return _table(("metric", *contenders), rows)
+
+
+def _net(values: Mapping[str, float]) -> str:
+    rows = [(name.removeprefix("net."), _value(value)) for name, value in values.items() if name.startswith("net.")]
+    return "## After costs\n\n" + _table(("figure", "value"), rows) if rows else ""
+
+
+def _undefined(reasons: Mapping[str, str]) -> str:
+    return "Undefined: " + "; ".join(f"`{name}`: {why}" for name, why in reasons.items()) + "." if reasons else ""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "undefined"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _time(stamp: pd.Timestamp) -> str:
+    return f"{stamp:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,93 @@
+"""The candidate of a finished search: evidence, final fit, report, native model, registered version."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.config import Settings
+from pipelines.contracts import tags
+from pipelines.contracts.line import Line
+from pipelines.store import Warehouse, snapshots
+from pipelines.training import card, explain, families, fit, lineage, report, search
+from pipelines.training.measure import Measure, measure, search_figures
+from pipelines.training.record import Registered, Tracker
+from pipelines.training.session import Session
+from pipelines.validation import metrics
+from pipelines.validation.splits import Plan, plan
+
+
+def load(warehouse: Warehouse, line: Line, session: Session) -> tuple[fit.Matrix, Plan]:
+    """The session's snapshot as arrays, and its folds."""
+    frame = snapshots.get(warehouse, session.snapshot_digest)
+    return fit.matrix(frame), plan(line, frame)
+
+
+def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: Line,
+             session: Session) -> Registered:
+    """From the finished study to a registered version, with everything for people to look at on the run.
+
+    The registration is the last step: killed before it, the work is done again and nothing is left but an artifact.
+
+    Raises:
+        TrainingError: no trial is complete.
+        StoreUnavailable, TrackingUnavailable: try again.
+    """
+    data, folds = load(warehouse, line, session)
+    url = settings.require("optuna_url")
+    trials = search.records(url, session.study)
+    best = search.best(trials)
+    family_name = str(best.family)
+    family = families.get(family_name)
+    searched = fit.out_of_sample(data, folds.search, family_name, best.params, session.seed)
+    evidence = fit.out_of_sample(data, folds.evidence, family_name, best.params, session.seed)
+    model, rows = fit.final(data, line, family_name, best.params, session.seed)
+    trained = data.frame.iloc[rows]
+    as_of = datetime.fromisoformat(session.as_of)
+    evidence_ref = snapshots.put(warehouse, evidence, kind="evidence", line=line.name,
+                                 start=folds.evidence_start.to_pydatetime(), end=as_of)
+    measures = [*measure(line, searched, evidence), *search_figures(trials), *(Measure(f"data.{name}", float(value))
+                for name, value in (("rows", len(data.labels)), ("features", len(data.names)),
+                                    ("train_rows", len(rows)), ("evidence_rows", len(evidence))))]
+    undefined = metrics.undefined(evidence["y"], evidence["candidate"])
+    explanation = explain.explain(model, family, data.features[rows])
+    trained_through = trained["label_end"].max()
+    finished = sum(trial.state in ("complete", "pruned") for trial in trials)
+    text = card.write(card.Facts(
+        line=line, as_of=session.as_of, reason=session.reason, family=family_name, params=best.params, trials=finished,
+        snapshot_digest=session.snapshot_digest, model_content=model.fingerprint(), git_commit=lineage.git_commit(),
+        lock_digest=lineage.lock_digest(), seed=session.seed, frame_rows=len(data.frame),
+        symbols=sorted(map(str, data.frame["symbol"].unique())), first=data.frame["event_time"].min(),
+        last=data.frame["event_time"].max(), trained_from=trained["event_time"].min(), trained_through=trained_through,
+        train_rows=len(rows), evidence_from=folds.evidence_start, measures=measures, undefined=undefined,
+        importance=explanation.importance, importance_unit=explanation.importance_unit))
+    with tempfile.TemporaryDirectory(prefix="tidemark-report-") as directory:
+        report.write(Path(directory), line=line, searched=searched, evidence=evidence,
+                     evidence_start=folds.evidence_start, explanation=explanation, trials=trials,
+                     parameter_shares=search.importances(url, session.study), measures=measures, card=text)
+        tracker.artifacts(session.run_id, Path(directory))
+    tracker.params(session.run_id, {
+        "family": family_name, **{f"model.{key}": value for key, value in best.params.items()}})
+    tracker.trials(line, session.run_id, search.ranked(trials)[:line.search.nested_runs])
+    source, file_digest = tracker.model(line, session.run_id, model, family, _example(data.features[rows]))
+    outcome = {
+        tags.RUN: session.run_id, tags.FAMILY: family_name, tags.TRAINED_THROUGH: trained_through.isoformat(),
+        tags.EVIDENCE: evidence_ref.digest, tags.TRIALS: str(finished), tags.MODEL_FILE: file_digest,
+        tags.MODEL_CONTENT: model.fingerprint()}
+    tracker.measures(session.run_id, measures, {
+        **outcome, "mlflow.note.content": text[:7500],
+        **{f"tidemark.undefined.{name}": why for name, why in undefined.items()}})
+    return tracker.register(line, session.run_id, source, {
+        **outcome, tags.LINE: line.name, tags.AS_OF: session.as_of, tags.SNAPSHOT: session.snapshot_digest,
+        tags.SEED: str(session.seed), tags.REASON: session.reason, tags.REQUEST: str(session.request_id or ""),
+        tags.GIT_COMMIT: lineage.git_commit(), tags.LOCK: lineage.lock_digest()}, text)
+
+
+def _example(features: Any) -> Any:
+    """Rows without a missing value where there are any, so that the example shows every column."""
+    whole = features[~np.isnan(features).any(axis=1)]
+    return whole if len(whole) else features

@@ -1,0 +1,38 @@
+"""What goes from one call of a training to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pipelines.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Session:
+    """One training under way; ``dataclasses.asdict`` gives JSON, :meth:`from_dict` takes it back. ``as_of`` is
+    ISO 8601 UTC."""
+
+    line: str
+    run_id: str
+    study: str
+    snapshot_digest: str
+    as_of: str
+    request_id: int | None
+    reason: str
+    trials: int
+    seed: int
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Session:
+        """Read what ``asdict`` wrote.
+
+        Raises:
+            TrainingError: a field is missing.
+        """
+        names = [field.name for field in fields(cls)]
+        missing = [name for name in names if name not in values]
+        if missing:
+            raise TrainingError(f"the session lacks {', '.join(missing)}; open the training again")
+        return cls(**{name: values[name] for name in names})

@@ -1,0 +1,196 @@
+"""A training in four calls, each a task of its own that may be killed and run again: open, search, conclude, abort.
+
+What goes from one call to the next is the :class:`Session`, a handful of names; the work itself lies in the snapshot
+store, the study and MLflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from pipelines.config import Settings
+from pipelines.contracts import tags
+from pipelines.contracts.line import Line
+from pipelines.contracts.records import Candidate, RequestState, RetrainRequest
+from pipelines.errors import Conflict, TidemarkError, TrainingError
+from pipelines.features import snapshot
+from pipelines.store import Warehouse, ledger
+from pipelines.training import fit, lineage, produce, search
+from pipelines.training.record import Registered, Tracker
+from pipelines.training.session import Session
+from pipelines.validation.splits import plan
+
+__all__ = ["Session", "abort", "claim_duration", "conclude", "open_training", "reap", "run_trials"]
+
+
+def claim_duration(line: Line) -> timedelta:
+    """How long a claim on a request holds; whoever has not concluded by then is taken for dead."""
+    return timedelta(hours=line.retrain.claim_hours)
+
+
+def open_training(warehouse: Warehouse, settings: Settings, line: Line, request: RetrainRequest, *,
+                  at: datetime) -> Session:
+    """Freeze the data, make the study, open the MLflow run.
+
+    A run that an earlier, killed attempt at the same request has left RUNNING is marked FAILED first. A refusal that a
+    retry cannot mend gives the request back.
+
+    Raises:
+        InsufficientData: too little history as of the request's time.
+        NotReady, StoreUnavailable, TrackingUnavailable: try again.
+    """
+    try:
+        ref, frame = snapshot.training(warehouse, line, request.as_of)
+        data = fit.matrix(frame)
+        plan(line, frame)  # refuse before anything is opened
+        tracker = Tracker(settings)
+        for run_id, _, run_tags in tracker.running(line):
+            if request.id is not None and run_tags.get(tags.REQUEST) == str(request.id):
+                tracker.fail(run_id, "another attempt at the same request has taken over")
+        as_of = request.as_of.isoformat()
+        run_id = tracker.start(
+            line, f"{line.name} {request.as_of:%Y-%m-%d %H:%M}", _run_tags(line, request, ref.digest),
+            {**_flat(line.model_dump(mode="json", exclude={"name", "title", "owner"})), "as_of": as_of},
+            ref, dict.fromkeys(data.names, "double"))
+        study = f"{line.name}/{run_id}"
+        try:
+            search.create(settings.require("optuna_url"), study, line.search.families)
+        except BaseException as error:
+            tracker.fail(run_id, f"could not be opened: {error}")
+            raise
+    except TidemarkError as error:
+        if not error.retryable and request.id is not None:
+            _release(warehouse, request.id, str(error), at)
+        raise
+    return Session(line.name, run_id, study, ref.digest, as_of, request.id, str(request.reason), line.search.trials,
+                   line.search.seed)
+
+
+def run_trials(warehouse: Warehouse, settings: Settings, line: Line, session: Session, worker: int) -> int:
+    """Work on the session's study until it holds its budget of finished trials; how many this worker finished.
+
+    Any number of workers may do so at once, and one that was killed may be run again. ``worker`` only names it: what a
+    trial draws depends on the study's seed and the trial's number.
+    """
+    data, folds = produce.load(warehouse, line, session)
+
+    def evaluate(family: str, params: Mapping[str, Any]) -> Iterator[search.FoldScore]:
+        return fit.score_folds(data, folds.search, family, params, session.seed)
+
+    return search.run(settings.require("optuna_url"), session.study, family_names=line.search.families,
+                      trials=session.trials, seed=session.seed, evaluate=evaluate)
+
+
+def conclude(warehouse: Warehouse, settings: Settings, line: Line, session: Session, *, at: datetime) -> Candidate:
+    """Best configuration → evidence → final fit → report → registered version → ledger → request served.
+
+    Run again after a kill it finds what it has registered already: a session never makes a second version.
+
+    Raises:
+        TrainingError: the session's run was ended by somebody else, or no trial is complete.
+    """
+    tracker = Tracker(settings)
+    registered = tracker.registered(line, session.run_id)
+    if registered is None:
+        status = tracker.status(session.run_id)
+        if status != "RUNNING":
+            raise TrainingError(f"run {session.run_id} is {status}: this session was ended or taken over; request a "
+                                "new training")
+        registered = produce.register(warehouse, settings, tracker, line, session)
+    candidate = _candidate(line, session, registered)
+    with warehouse.begin() as connection:
+        ledger.add_candidate(connection, candidate, at=at)
+        if session.request_id is not None:
+            _serve(connection, session.request_id, candidate, at)
+    tracker.finish(session.run_id)
+    return candidate
+
+
+def abort(warehouse: Warehouse, settings: Settings, session: Session, cause: str, *, at: datetime) -> None:
+    """End a training that cannot conclude: its run FAILED with the cause, its request back for another try.
+
+    The request goes back even when MLflow is down; :func:`reap` ends the run later.
+    """
+    try:
+        Tracker(settings).fail(session.run_id, cause)
+    finally:
+        if session.request_id is not None:
+            _release(warehouse, session.request_id, cause, at)
+
+
+def reap(warehouse: Warehouse, settings: Settings, lines: Iterable[Line], *, at: datetime) -> list[str]:
+    """End MLflow runs that nobody works on any more: what was done, in sentences.
+
+    A run is dead when its request is no longer claimed, or when it has been RUNNING for longer than a claim holds. A
+    dead run whose candidate is in the ledger only missed its last step and is FINISHED; the others are FAILED.
+    """
+    tracker, done = Tracker(settings), []
+    for line in lines:
+        with warehouse.begin() as connection:
+            claimed = {str(item.id) for item in ledger.requests(connection, line.name, {RequestState.CLAIMED})}
+        for run_id, started, run_tags in tracker.running(line):
+            request, age = run_tags.get(tags.REQUEST, ""), at - started
+            if age <= claim_duration(line) and (request in claimed or not request):
+                continue
+            registered = tracker.registered(line, run_id)
+            if registered is not None and _in_ledger(warehouse, line, registered.version, run_id):
+                tracker.finish(run_id)
+                done.append(f"{line.name}: run {run_id} had registered version {registered.version}; marked FINISHED")
+            elif tracker.fail(run_id, f"its session is dead: RUNNING for {age}, nobody holds request {request or '-'}"):
+                done.append(f"{line.name}: run {run_id} was RUNNING without a session; marked FAILED")
+    return done
+
+
+def _candidate(line: Line, session: Session, registered: Registered) -> Candidate:
+    known = registered.tags
+    return Candidate(
+        line=line.name, version=registered.version, run_id=session.run_id, family=known[tags.FAMILY],
+        as_of=datetime.fromisoformat(session.as_of),
+        trained_through=datetime.fromisoformat(known[tags.TRAINED_THROUGH]),
+        snapshot_digest=session.snapshot_digest, evidence_digest=known[tags.EVIDENCE], trials=int(known[tags.TRIALS]),
+        request_id=session.request_id)
+
+
+def _run_tags(line: Line, request: RetrainRequest, snapshot_digest: str) -> dict[str, str]:
+    commit = lineage.git_commit()
+    return {
+        tags.LINE: line.name, tags.KIND: "training", tags.REQUEST: str(request.id or ""),
+        tags.REASON: str(request.reason), tags.AS_OF: request.as_of.isoformat(), tags.SNAPSHOT: snapshot_digest,
+        tags.SEED: str(line.search.seed), tags.GIT_COMMIT: commit, tags.LOCK: lineage.lock_digest(),
+        "mlflow.user": request.requested_by, "mlflow.source.git.commit": commit.removesuffix("+dirty")}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as dotted names; lists as comma-separated text."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            flat[prefix + key] = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+    return flat
+
+
+def _serve(connection: Any, request_id: int, candidate: Candidate, at: datetime) -> None:
+    try:
+        ledger.finish_request(connection, request_id, RequestState.SERVED, at=at,
+                              detail=f"version {candidate.version}, run {candidate.run_id}")
+    except Conflict:
+        return  # somebody closed it as failed in the meantime; the candidate stands all the same
+
+
+def _release(warehouse: Warehouse, request_id: int, cause: str, at: datetime) -> None:
+    try:
+        with warehouse.begin() as connection:
+            ledger.release_request(connection, request_id, at=at, detail=cause[:2000])
+    except Conflict:
+        return  # it is closed already: nothing to give back
+
+
+def _in_ledger(warehouse: Warehouse, line: Line, version: int, run_id: str) -> bool:
+    with warehouse.begin() as connection:
+        known = ledger.unjudged(connection, line.name)
+        return any(item.version == version and item.run_id == run_id for item in known) or (
+            ledger.latest_verdict(connection, line.name, version) is not None)

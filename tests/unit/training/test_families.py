@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import math
+import subprocess
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skops.io
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import FunctionTransformer
+
+from pipelines.errors import ConfigError, TrainingError, UnsafeArtifact
+from pipelines.training import families
+from pipelines.training.families.base import requirements
+
+NAMES = ("alpha", "beta", "gamma", "delta")
+ROWS = 600
+
+
+@pytest.fixture(scope="module")
+def data() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((ROWS, len(NAMES)))
+    labels = (features[:, 1] + 0.5 * rng.standard_normal(ROWS) > 0).astype(float)
+    features[rng.random(features.shape) < 0.05] = math.nan
+    return features, labels
+
+
+def write(model: object, family: str, directory: Path) -> Path:
+    """The file MLflow's flavour writes, without MLflow."""
+    native = model.native()  # type: ignore[attr-defined]
+    if family == "xgboost":
+        native.save_model(str(directory / "model.ubj"))
+    elif family == "lightgbm":
+        native.save_model(str(directory / "model.lgb"))
+    else:
+        skops.io.dump(native, directory / "model.skops")
+    return directory
+
+
+def test_the_registry_knows_its_families() -> None:
+    assert families.names() == ("logistic_regression", "random_forest", "xgboost", "lightgbm")
+    with pytest.raises(ConfigError, match=r"unknown model family 'oracle'.*xgboost"):
+        families.get("oracle")
+
+
+@pytest.mark.parametrize("name", families.names())
+def test_it_learns_and_comes_back_from_its_file_with_the_same_predictions(
+        name: str, data: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    features, labels = data
+    family = families.get(name)
+    model = family.fit(features, labels, NAMES, family.defaults, seed=3)
+    predictions = model.predict(features)
+    assert predictions.shape == (ROWS,)
+    assert predictions.dtype == np.float64
+    assert np.mean((predictions > 0.5) == (labels == 1)) > 0.8
+    loaded = family.load(write(model, name, tmp_path), NAMES)
+    assert np.array_equal(loaded.predict(features), predictions)
+    assert loaded.fingerprint() == model.fingerprint()
+    with pytest.raises(UnsafeArtifact, match="takes 4 features, 3 are declared"):
+        family.load(tmp_path, NAMES[:3])
+
+
+@pytest.mark.parametrize("name", families.names())
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(
+        name: str, data: tuple[np.ndarray, np.ndarray]) -> None:
+    features, labels = data
+    family = families.get(name)
+    first, again, other = (family.fit(features, labels, NAMES, family.defaults, seed) for seed in (3, 3, 4))
+    assert first.fingerprint() == again.fingerprint()
+    assert first.predict(features).tobytes() == again.predict(features).tobytes()
+    if name != "logistic_regression":  # its optimum is unique
+        assert first.fingerprint() != other.fingerprint()
+
+
+@pytest.mark.parametrize("name", families.names())
+def test_a_forecast_does_not_depend_on_the_rows_around_it(name: str, data: tuple[np.ndarray, np.ndarray]) -> None:
+    features, labels = data
+    family = families.get(name)
+    model = family.fit(features, labels, NAMES, family.defaults, seed=3)
+    whole = model.predict(features)
+    assert [model.predict(features[row:row + 1])[0] for row in range(20)] == whole[:20].tolist()
+
+
+@pytest.mark.parametrize("name", families.names())
+def test_importance_and_contributions_point_at_the_planted_feature(
+        name: str, data: tuple[np.ndarray, np.ndarray]) -> None:
+    features, labels = data
+    family = families.get(name)
+    model = family.fit(features, labels, NAMES, family.defaults, seed=3)
+    assert model.importance().shape == (4,)
+    assert (model.importance() >= 0).all()
+    assert int(np.argmax(model.importance())) == 1
+    shap = model.contributions(features[:100])
+    assert shap.shape == (100, 4)
+    assert int(np.argmax(np.abs(shap).mean(axis=0))) == 1
+    # additivity: contributions differ between rows exactly as the output does
+    p = model.predict(features[:100])
+    output = p if family.contribution_unit == "probability" else np.log(p / (1 - p))
+    assert np.allclose(shap.sum(axis=1) - shap.sum(axis=1)[0], output - output[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["logistic_regression", "random_forest", "xgboost", "lightgbm"])
+def test_contributions_equal_those_of_shap(name: str, data: tuple[np.ndarray, np.ndarray]) -> None:
+    import shap
+
+    features, labels = np.nan_to_num(data[0]), data[1]
+    family = families.get(name)
+    model = family.fit(features, labels, NAMES, family.defaults, seed=3)
+    if name == "logistic_regression":
+        pipeline = model.native()
+        scaled = pipeline["scale"].transform(features)
+        # an independent masker with the whole background: its mean is the training mean
+        peer = shap.LinearExplainer(pipeline["model"], shap.maskers.Independent(scaled, len(scaled))).shap_values(
+            scaled[:50])
+    else:
+        peer = shap.TreeExplainer(model.native()).shap_values(features[:50])
+        peer = peer[:, :, 1] if np.ndim(peer) == 3 else peer
+    assert np.allclose(model.contributions(features[:50]), peer, atol=1e-4)
+
+
+class Ask:
+    """A trial that answers with one end of every range."""
+
+    def __init__(self, end: str) -> None:
+        self.end = end
+
+    def suggest_float(self, name: str, low: float, high: float, **_: object) -> float:
+        return low if self.end == "low" else high
+
+    suggest_int = suggest_float
+
+
+@pytest.mark.parametrize("end", ["low", "high"])
+@pytest.mark.parametrize("name", families.names())
+def test_every_corner_of_the_space_can_be_fitted_and_the_defaults_lie_inside(
+        name: str, end: str, data: tuple[np.ndarray, np.ndarray]) -> None:
+    family = families.get(name)
+    low, high = family.space(Ask("low")), family.space(Ask("high"))
+    assert set(low) == set(family.defaults)
+    assert all(low[key] <= value <= high[key] for key, value in family.defaults.items())
+    model = family.fit(*data, NAMES, {"low": low, "high": high}[end], seed=1)
+    p = model.predict(data[0])
+    assert np.isfinite(p).all()
+    assert ((p >= 0) & (p <= 1)).all()
+
+
+@pytest.mark.parametrize("name", families.names())
+@pytest.mark.parametrize(("spoil", "reason"), [
+    (lambda x, y: (np.where(x == x[0, 0], math.inf, x), y), "infinite values in alpha"),
+    (lambda x, y: (x, np.ones_like(y)), "both classes"),
+    (lambda x, y: (x[:, :2], y), "do not match"),
+    (lambda x, y: (x, np.where(np.arange(len(y)) == 0, 2.0, y)), "both classes")])
+def test_a_matrix_that_cannot_be_learned_is_refused_in_our_words(
+        name: str, spoil: object, reason: str, data: tuple[np.ndarray, np.ndarray]) -> None:
+    features, labels = np.nan_to_num(data[0]), data[1]
+    with pytest.raises(TrainingError, match=reason):
+        families.get(name).fit(*spoil(features, labels), NAMES, families.get(name).defaults, seed=1)  # type: ignore[operator]
+
+
+def test_a_foreign_type_is_refused_and_named(tmp_path: Path) -> None:
+    skops.io.dump(FunctionTransformer(subprocess.getoutput), tmp_path / "model.skops")
+    with pytest.raises(UnsafeArtifact, match=r"nobody reviewed: subprocess\.getoutput"):
+        families.get("logistic_regression").load(tmp_path, NAMES)
+
+
+@pytest.mark.parametrize("name", ["logistic_regression", "random_forest"])
+def test_another_estimator_is_refused_though_its_types_are_known(name: str, tmp_path: Path) -> None:
+    skops.io.dump(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), tmp_path / "model.skops")
+    with pytest.raises(UnsafeArtifact, match="is a LogisticRegression, not"):
+        families.get(name).load(tmp_path, NAMES)
+
+
+@pytest.mark.parametrize(("name", "file"), [
+    ("logistic_regression", "model.skops"), ("random_forest", "model.skops"), ("xgboost", "model.ubj"),
+    ("lightgbm", "model.lgb")])
+def test_a_broken_or_missing_file_is_refused(name: str, file: str, tmp_path: Path) -> None:
+    (tmp_path / "model.pkl").write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
+    with pytest.raises(UnsafeArtifact, match=rf"no {file} at .*model\.pkl"):
+        families.get(name).load(tmp_path, NAMES)
+    (tmp_path / file).write_bytes(b"\x00 not a model")
+    with pytest.raises(UnsafeArtifact, match="is not a"):
+        families.get(name).load(tmp_path, NAMES)
+
+
+def test_a_zip_that_only_looks_like_skops_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "model.skops", "w") as archive:
+        archive.writestr("schema.json", '{"__class__": "system", "__module__": "os", "__loader__": "ReduceNode"}')
+    with pytest.raises(UnsafeArtifact):
+        families.get("random_forest").load(tmp_path, NAMES)
+
+
+def test_requirements_are_exact_pins() -> None:
+    import lightgbm
+
+    assert f"lightgbm=={lightgbm.__version__}" in requirements(families.get("lightgbm"))
+    assert all("==" in pin for pin in requirements(families.get("random_forest")))
