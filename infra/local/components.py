@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 from infra.local import airflow_ini, databases, health, warm
@@ -72,7 +73,7 @@ class Context:
         variables: the TIDEMARK_* settings that tasks see: given ones, and the URLs and logins of embedded servers.
         urls: SQLAlchemy URL of each database in ``DATABASES``, and of "warehouse".
         server: the embedded PostgreSQL, or None with a server of the user's own.
-        code: digest of the code that long-living processes have imported.
+        code: digest of the code that long-living processes have imported; migrations: of the warehouse's migrations.
     """
 
     home: Home
@@ -82,6 +83,7 @@ class Context:
     urls: Mapping[str, str]
     server: EmbeddedPostgres | None
     code: str
+    migrations: str
 
     @property
     def needs_database(self) -> tuple[str, ...]:
@@ -108,8 +110,11 @@ def postgres(context: Context) -> list[Component]:
 
 def warehouse(context: Context) -> list[Component]:
     environment = {**THREADS, **context.variables, "PYTHONPATH": str(ROOT)}
+    migrated = databases.Migrated(context.urls["warehouse"], context.home.run / "migrated.json", context.migrations,
+                                  "ai_trading.alembic_version")
     return [Component("warehouse", (sys.executable, "-m", "infra.local.migrate"), environment,
-                      needs=context.needs_database, before=context.ensure("optuna"), extra=context.code)]
+                      needs=context.needs_database, before=context.ensure("optuna"), skip=migrated.is_current,
+                      after=migrated.remember, extra=context.migrations)]
 
 
 def mlflow(context: Context) -> list[Component]:
@@ -148,14 +153,14 @@ def airflow(context: Context, ini: str) -> list[Component]:
     digest = hashlib.sha256(f"{ini}{context.code}".encode()).hexdigest()
     database = context.urls["airflow"]
     monitor = health.Monitor(url)
-    migrated = databases.AirflowRevision(database, home.airflow / "migrated.json")
+    migrated = databases.Migrated(database, home.airflow / "migrated.json", version("apache-airflow"))
 
     def part(name: str, monitored: str, *arguments: str, job: str | None = None, **more: Any) -> Component:
         return Component(
             name, (*LAUNCH, "airflow", name, *arguments), environment, probe=monitor.probe(monitored),
             before=(lambda: databases.bury(database, job)) if job else None, extra=digest, **more)
 
-    after_database = ("airflow-db",)
+    after_database = (*context.needs_database, "airflow-db")
     return [
         Component("airflow-db", (*LAUNCH, "airflow", "db", "migrate"), environment,
                   needs=context.needs_database, before=context.ensure("airflow"), skip=migrated.is_current,

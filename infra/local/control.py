@@ -95,7 +95,7 @@ def _control(home: Home) -> Any:
 
 def _request(home: Home, settings: Mapping[str, str], *, fresh: bool) -> str:
     """Write what shall run; returns its number, the old one if nothing has changed."""
-    wanted = {"settings": dict(settings), "code": stack.code_digest()}
+    wanted = {"settings": dict(settings), "code": stack.code_digest(), "migrations": stack.digest(stack.MIGRATIONS)}
     try:
         last = json.loads(home.request.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -180,7 +180,7 @@ def down(home: Home, progress: Progress) -> int:
                         running.kill()
                 time.sleep(0.1)
             held.close()
-        swept = sweep(home, _server(home))
+        swept = sweep(home)
         home.pid.unlink(missing_ok=True)
         if left := processes.marked(home.path):
             raise StackError(f"processes {[process.pid for process in left]} do not end; end them by hand")
@@ -188,11 +188,3 @@ def down(home: Home, progress: Progress) -> int:
     finally:
         control.close()
 
-
-def _server(home: Home) -> Any:
-    """The embedded PostgreSQL, to stop it by its data directory; None if there never was one."""
-    if not (home.postgres / "data" / "PG_VERSION").exists():
-        return None
-    from infra.local.postgres import EmbeddedPostgres
-
-    return EmbeddedPostgres(home.postgres / "data", 1, "unused")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -79,24 +78,28 @@ def bury(url: str, job_type: str) -> None:
         connection.close()
 
 
-class AirflowRevision:
-    """Whether this Airflow has migrated this database already; asking `airflow db migrate` itself costs 4 s."""
+class Migrated:
+    """Whether these migrations have been applied to this database already; asking the tools costs seconds at each boot.
 
-    def __init__(self, url: str, path: Path) -> None:
-        self._url, self._path = url, path
+    ``stamp`` stands for the migrations we would apply (a version, a digest); ``table`` is where alembic keeps the
+    revision of the database. Both are remembered in ``path`` after the tools have run.
+    """
+
+    def __init__(self, url: str, path: Path, stamp: str, table: str = "alembic_version") -> None:
+        self._url, self._path, self._stamp, self._table = url, path, stamp, table
 
     def _current(self) -> dict[str, str] | None:
         try:
             connection = connect(self._url)
             try:
                 with connection.cursor() as cursor:
-                    cursor.execute("SELECT version_num FROM alembic_version")
+                    cursor.execute(f"SELECT version_num FROM {self._table}")
                     row = cursor.fetchone()
             finally:
                 connection.close()
         except psycopg2.Error:
             return None
-        return {"airflow": version("apache-airflow"), "revision": row[0]} if row else None
+        return {"stamp": self._stamp, "revision": row[0]} if row else None
 
     def is_current(self) -> bool:
         try:

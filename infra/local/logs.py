@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import IO
 
 LIMIT = 20 * 2**20
+#: Our own question every few seconds says nothing about why a process died.
+_NOISE = '"GET /health HTTP'
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -43,4 +45,5 @@ def tail(path: Path, lines: int = 12, width: int = 400) -> list[str]:
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return []
-    return [line[:width] for line in (_ESCAPES.sub("", raw).rstrip() for raw in text.splitlines()) if line][-lines:]
+    clean = (_ESCAPES.sub("", raw).rstrip() for raw in text.splitlines())
+    return [line[:width] for line in clean if line and _NOISE not in line][-lines:]

@@ -75,6 +75,8 @@ class EmbeddedPostgres:
         self.data_dir = data_dir.absolute()
         self.port = port or free_port()
         self.password = password if isinstance(password, str) else _password_file(password)
+        if not self.password:
+            raise ConfigError(f"empty password for PostgreSQL ({password!s}); delete the file, a new one is made")
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         self._ways, self._bin_dir = ways, bin_dir
         self._run_as: RunAs | None = None

@@ -24,7 +24,7 @@ READY = frozenset({"healthy", "done"})
 START, HANG = 180.0, 120.0
 #: A process that was healthy this long before it died has not "died again".
 STEADY = 60.0
-_PROBE_STARTING, _PROBE_STEADY, _WATCH = 0.25, 3.0, 0.25
+_PROBE_STARTING, _PROBE_STEADY, _WATCH = 0.25, 10.0, 0.25
 #: Never inherited: another Airflow's or MLflow's settings, a Python that is not ours.
 _FOREIGN = ("AIRFLOW", "_AIRFLOW", "MLFLOW", "_MLFLOW", "TIDEMARK_", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP",
             "PYTHONDONTWRITEBYTECODE", "PG")

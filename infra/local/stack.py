@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ OUTSIDE = ("TIDEMARK_DATABASE_URL", "TIDEMARK_MLFLOW_URL", "TIDEMARK_AIRFLOW_URL
 _CONNECTIONS = (*OUTSIDE, "TIDEMARK_OPTUNA_URL", "TIDEMARK_MLFLOW_USERNAME", "TIDEMARK_MLFLOW_PASSWORD",
                 "TIDEMARK_AIRFLOW_USERNAME", "TIDEMARK_AIRFLOW_PASSWORD")
 _PATHS = ("TIDEMARK_DATA_DIR", "TIDEMARK_MANIFEST", "TIDEMARK_LINES_DIR", "TIDEMARK_SNAPSHOTS")
+MIGRATIONS = "infra/postgres/migrations"
 _OWN = "# connections to the embedded servers, made by `tidemark up`"
 _GIVEN = "# settings that `tidemark up` was given"
 
@@ -70,17 +72,22 @@ def _sections(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     return own, {key: value for key, value in variables.items() if key not in own}
 
 
-def code_digest(root: Path = config.ROOT) -> str:
-    """Digest of names, sizes and times of the code that Airflow's processes import once and keep."""
+def digest(*rooms: str, root: Path = config.ROOT) -> str:
+    """Digest of names, sizes and times of the code in these directories."""
     seen = []
-    for room in ("pipelines", "plugins", "infra/local/airflow_config", "infra/postgres"):
+    for room in rooms:
         for directory, folders, files in os.walk(root / room):
             folders[:] = sorted(name for name in folders if name != "__pycache__")
             for name in sorted(files):
-                if name.endswith((".py", ".toml", ".txt", ".sql")):
+                with suppress(FileNotFoundError):  # an editor's temporary file
                     status = (Path(directory) / name).stat()
                     seen.append((directory, name, status.st_size, status.st_mtime_ns))
     return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+
+
+def code_digest() -> str:
+    """Digest of the code that Airflow's processes import once and keep."""
+    return digest("pipelines", "plugins", "infra/local/airflow_config")
 
 
 def prepare(home: Home, settings: Mapping[str, str], held: Collection[int] = ()) -> Stack:
@@ -116,7 +123,8 @@ def prepare(home: Home, settings: Mapping[str, str], held: Collection[int] = ())
                 "TIDEMARK_AIRFLOW_USERNAME": airflow_ini.USERNAME,
                 "TIDEMARK_AIRFLOW_PASSWORD": secret.airflow_password}
     own = {key: value for key, value in own.items() if key not in settings}
-    context = Context(home=home, secrets=secret, ports=chosen, urls=urls, server=server, code=code_digest(),
+    context = Context(home=home, secrets=secret, ports=chosen, urls=urls, server=server,
+                      code=code_digest(), migrations=digest(MIGRATIONS),
                       variables={**own, **settings, "TIDEMARK_HOME": str(home.path)})
     parts = [*components.postgres(context), *components.warehouse(context)]
     if own_mlflow:

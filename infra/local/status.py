@@ -68,6 +68,8 @@ def _check(part: dict[str, Any], probe: health.Probe | None, *, supervised: bool
     if part["pid"] is not None and processes.identity(part["pid"]) is None:
         part.update(state="dead", detail=f"process {part['pid']} is gone")
         return False
+    if not supervised and part["pid"] is not None:
+        part.update(state="orphaned", detail="")
     if part["state"] not in READY or not supervised:
         return False
     if probe is None:
@@ -100,12 +102,11 @@ def render(report: Mapping[str, Any], console: Console) -> None:
         console.print(f"[red]{report['error']}[/]", soft_wrap=True)
     if report["components"]:
         table = Table(box=None, padding=(0, 2, 0, 0))
-        for column in ("component", "state", "pid", "address", "since (UTC)", "restarts", ""):
+        for column in ("component", "state", "pid", "port", "since", "restarts", ""):
             table.add_column(column, overflow="fold")
         for part in report["components"]:
-            address = part["url"] or (f"127.0.0.1:{part['port']}" if part["port"] else "")
             table.add_row(part["name"], Text(part["state"], style=STYLES.get(part["state"], "red")),
-                          str(part["pid"] or ""), address, (part["started_at"] or "")[:19].replace("T", " "),
+                          str(part["pid"] or ""), str(part["port"] or ""), (part["started_at"] or "")[11:19],
                           str(part["restarts"] or ""), part["detail"])
         console.print(table)
     for part in report["components"]:
@@ -114,16 +115,15 @@ def render(report: Mapping[str, Any], console: Console) -> None:
             ended = f"died{when}: {part['last_exit']}" if part["last_exit"] else "last lines"
             console.print(f"\n[bold]{part['name']}[/] {ended} ({part['log']})", soft_wrap=True)
             for line in part["last_words"][-8:]:
-                console.print(Text(f"  {line}", style="dim"), soft_wrap=True)
+                console.print(Text(f"  {line}"[:max(120, console.width)], style="dim"), soft_wrap=True)
     remedy = {"stopped": "start it with `tidemark up`", "orphaned": "its supervisor was killed: `tidemark up` mends it"}
     if report["phase"] in remedy:
         console.print(remedy[report["phase"]])
 
 
 def render_logins(logins: Sequence[Sequence[str]], console: Console) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("", "address", "user", "password"):
-        table.add_column(column, no_wrap=True)
-    for row in logins:
-        table.add_row(f"[bold]{row[0]}[/]", *row[1:])
-    console.print(table)
+    """Plain lines, never cut or folded: people copy from them."""
+    widths = [max(len(row[column]) for row in logins) for column in range(3)]
+    for name, address, user, password in logins:
+        console.print(Text.assemble((name.ljust(widths[0]), "bold"), f"  {address.ljust(widths[1])}  ",
+                                    f"{user.ljust(widths[2])}  {password}"), soft_wrap=True)

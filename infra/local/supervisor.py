@@ -16,10 +16,11 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from infra.local import logs, processes, secrets, stack
 from infra.local.paths import Home
+from infra.local.postgres import EmbeddedPostgres
 from infra.local.runner import Board, Runner
 from pipelines.errors import TidemarkError
 
@@ -41,10 +42,10 @@ def lock(path: Path, timeout: float = 0.0) -> IO[str] | None:
             time.sleep(0.05)
 
 
-def sweep(home: Home, server: Any = None) -> int:
+def sweep(home: Home) -> int:
     """End what a killed supervisor has left behind: leaders first, politely; then all; then PostgreSQL, in order.
 
-    Returns how many processes there were.
+    Returns how many processes there were (PostgreSQL counts as one).
     """
     left = [process for process in processes.marked(home.path) if processes.component_of(process) != "postgres"]
     asked = processes.leaders(left) + [process for process in left if processes.component_of(process) == "mlflow"]
@@ -52,7 +53,8 @@ def sweep(home: Home, server: Any = None) -> int:
     remaining = processes.wait_gone(left, 8)
     processes.send(remaining, signal.SIGKILL)
     processes.wait_gone(remaining, 5)
-    stopped = server.stop() if server else False
+    data = home.postgres / "data"
+    stopped = (data / "PG_VERSION").exists() and EmbeddedPostgres(data, 1, "not needed").stop()
     others = processes.marked(home.path)  # a PostgreSQL of earlier settings, or what came up meanwhile
     processes.send(others, signal.SIGINT)
     others = processes.wait_gone(others, 10)
@@ -79,9 +81,8 @@ class Supervisor:
         code = 0
         try:
             self._write()
-            plan = self._plan()
-            sweep(self._home, plan.server)
-            self._apply(plan)
+            sweep(self._home)  # before the plan: orphans sit on the ports that the plan shall choose again
+            self._apply(self._plan())
             self._phase = "running"
             self._loop()
         except TidemarkError as error:

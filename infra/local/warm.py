@@ -24,8 +24,11 @@ def api_server(url: str, username: str, password: str) -> None:
     if status != 201:
         raise StoreUnavailable(f"the Airflow on {url} refuses our login ({status}); is another Airflow on that port?")
     token = json.loads(body)["access_token"]
+    status, _ = fetch(f"{url}/api/v2/pools/{airflow_ini.POOL}", PATIENCE, token=token)
+    if status == 200:  # it is there, with whatever number of slots somebody has given it
+        return
     status, body = fetch(f"{url}/api/v2/pools", PATIENCE, method="POST", token=token, body={
         "name": airflow_ini.POOL, "slots": airflow_ini.POOL_SLOTS,
         "description": "heavy work: one slot per core that a model may use"})
-    if status not in (201, 409):  # 409: it is there, with whatever number of slots somebody has given it
+    if status not in (201, 409):
         raise StoreUnavailable(f"Airflow does not make the pool {airflow_ini.POOL!r}: {status} {body[:300]!r}")

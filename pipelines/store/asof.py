@@ -11,6 +11,7 @@ from typing import Literal
 
 import pandas as pd
 from sqlalchemy import ColumnElement, Select, Table, exists, func, select, tuple_
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from pipelines.contracts.columns import SCHEMAS, Kind
 from pipelines.errors import ContractError
@@ -65,7 +66,7 @@ def read(warehouse: Warehouse, kind: Kind, *, as_of: datetime, start: datetime |
         query = query.order_by(*key, table.c.available_at, table.c.revision)
     elif by == "event_time":
         order = [table.c.available_at, table.c.revision]
-        query = query.distinct(*key).order_by(
+        query = query.ext(distinct_on(*key)).order_by(
             *key, *(column.desc() if revisions == "latest" else column for column in order))
     else:
         query = query.where(~_other(table, schema.key, as_of, revisions)).order_by(*key)

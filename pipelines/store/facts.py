@@ -1,9 +1,10 @@
 """Bitemporal writing of facts.
 
-A row says "from ``available_at`` on, this key had these values". It is *unchanged* - and not stored - when the version
-in force at its ``available_at`` has the same values already, or when exactly it was stored before. Otherwise it becomes
-a new revision with its own ``available_at``; revisions are numbered in the order of their arrival. So writing a
-partition twice, in parts, or by two at once, changes nothing.
+A row says "from ``available_at`` on, this key had these values". It is *unchanged* - and not stored - when exactly it
+was stored before, or when the version in force just before its ``available_at`` has the same values already. Otherwise
+it becomes a new revision with its own ``available_at``; revisions are numbered in the order of their arrival, and of
+two with the same ``available_at`` the later one counts. So writing a partition twice, in parts, or by two at once,
+changes nothing.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def _merge(connection: Connection, table: Table, schema: FactSchema, staging: st
                 f"INSERT INTO {target} ({names}, revision) SELECT {frames.quoted(schema.columns, 's.')}, "
                 f"(SELECT coalesce(max(t.revision), 0) + 1 FROM {target} t WHERE {same_key}) "
                 f"FROM {staging} s LEFT JOIN LATERAL (SELECT t.* FROM {target} t WHERE {same_key} "
-                "AND t.available_at <= s.available_at ORDER BY t.available_at DESC, t.revision DESC LIMIT 1) t ON true "
+                "AND t.available_at < s.available_at ORDER BY t.available_at DESC, t.revision DESC LIMIT 1) t ON true "
                 f"WHERE s.place = :place AND (t.revision IS NULL OR ROW({stored}) IS DISTINCT FROM ROW({staged})) "
                 f"AND NOT EXISTS (SELECT FROM {target} t WHERE {same_key} AND t.available_at = s.available_at "
                 f"AND ROW({stored}) IS NOT DISTINCT FROM ROW({staged}))", place=place).rowcount

@@ -99,8 +99,6 @@ def to_arrow(frame: pd.DataFrame, columns: Sequence[Column[Any]]) -> pa.Table:
         values = frame[column.name]
         if isinstance(column.type, JSONB):
             values = pd.Series([json_text(value) for value in values], dtype=object)
-        if isinstance(column.type, DateTime) and len(values) and getattr(values.dt, "tz", None) is None:
-            raise ContractError(f"{column.table.name}.{column.name} has no time zone; use datetime64[us, UTC]")
         array = _array(values, column)
         if array.null_count and not column.nullable:
             raise ContractError(f"{column.table.name}.{column.name} has {array.null_count} empty values and may have "
@@ -110,14 +108,18 @@ def to_arrow(frame: pd.DataFrame, columns: Sequence[Column[Any]]) -> pa.Table:
 
 
 def _array(values: pd.Series, column: Column[Any]) -> pa.Array:
-    kind = arrow_type(column)
+    kind, name = arrow_type(column), f"{column.table.name}.{column.name}"
     try:
-        array = pa.Array.from_pandas(values, safe=not isinstance(column.type, DateTime))
+        array = pa.array(values, from_pandas=True)
         array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-        return array if array.type == kind else array.cast(kind, safe=not isinstance(column.type, DateTime))
-    except (pa.ArrowException, UnicodeError, TypeError, ValueError, AttributeError) as error:
-        raise ContractError(f"{column.table.name}.{column.name} cannot be read as {kind} ({error}); convert it "
-                            "before writing") from error
+        if kind == TIME and array.null_count < len(array):
+            if not pa.types.is_timestamp(array.type):
+                raise ContractError(f"{name} holds {array.type}, not times; use datetime64[us, UTC]")
+            if array.type.tz is None:
+                raise ContractError(f"{name} has no time zone; use datetime64[us, UTC]")
+        return array if array.type == kind else array.cast(kind, safe=kind != TIME)  # times lose nanoseconds
+    except (pa.ArrowException, UnicodeError, TypeError) as error:
+        raise ContractError(f"{name} cannot be read as {kind} ({error}); convert it before writing") from error
 
 
 def stage(connection: Connection, table: Table, rows: pa.Table, *, extra: str = "") -> str:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from sqlalchemy import Row, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from pipelines.contracts.records import SnapshotRef
 from pipelines.errors import IntegrityError, StoreError, StoreUnavailable
@@ -97,7 +98,7 @@ def find(warehouse: Warehouse, *, kind: SnapshotKind, line: str, start: datetime
 def between(warehouse: Warehouse, *, kind: SnapshotKind, line: str, start: datetime,
             end: datetime) -> list[SnapshotRef]:
     """The latest snapshot of each window that lies inside ``[start, end)``, in order of time."""
-    query = (select(snapshots).distinct(snapshots.c.window_start, snapshots.c.window_end)
+    query = (select(snapshots).ext(distinct_on(snapshots.c.window_start, snapshots.c.window_end))
              .where(snapshots.c.kind == kind, snapshots.c.line == line, snapshots.c.window_start >= start,
                     snapshots.c.window_end <= end)
              .order_by(snapshots.c.window_start, snapshots.c.window_end, snapshots.c.created_at.desc()))

@@ -30,7 +30,9 @@ BEGIN
         child := format('%s_%s', parent, to_char(month, 'YYYY_MM'));
         CONTINUE WHEN to_regclass(format('ai_trading.%I', child)) IS NOT NULL;
         PERFORM pg_advisory_xact_lock(hashtextextended('tidemark:months:' || parent, 0));
-        CONTINUE WHEN to_regclass(format('ai_trading.%I', child)) IS NOT NULL;
+        -- Not to_regclass: its cache does not see what was committed while we waited.
+        PERFORM FROM pg_class WHERE relname = child AND relnamespace = 'ai_trading'::regnamespace;
+        CONTINUE WHEN FOUND;
         EXECUTE format('CREATE TABLE ai_trading.%I (LIKE ai_trading.%I INCLUDING ALL)', child, parent);
         EXECUTE format('ALTER TABLE ai_trading.%I ATTACH PARTITION ai_trading.%I FOR VALUES FROM (%L) TO (%L)',
                        parent, child, month::timestamp AT TIME ZONE 'UTC',

@@ -1,0 +1,79 @@
+"""Lines: what ships is valid, and nonsense is refused with its name."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from pipelines.config import ROOT
+from pipelines.contracts.line import Costs, load_lines, parse_line
+from pipelines.errors import ConfigError
+
+LINES = ROOT / "mlflow" / "lines"
+MINIMAL = """
+name = "tiny_1h"
+title = "Tiny"
+[target]
+kind = "direction"
+horizon_bars = 3
+[features]
+groups = ["returns"]
+[walk_forward]
+train_days = 10
+test_days = 2
+search_folds = 2
+evidence_days = 4
+[search]
+families = ["logistic_regression"]
+trials = 1
+"""
+
+
+def test_the_lines_that_ship() -> None:
+    lines = load_lines(LINES)
+    assert sorted(lines) == ["calendar_1h", "direction_1h", "volatility_24h"]
+    for line in lines.values():
+        folds = line.walk_forward
+        assert folds.history_days == folds.train_days + folds.test_days * folds.search_folds + folds.evidence_days
+
+
+@pytest.mark.parametrize(("before", "after", "words"), [
+    ('name = "direction_1h"', 'name = "Direction"', "name"),
+    ('name = "direction_1h"', 'name = "other_1h"', "name the file other_1h.toml"),
+    ('kind = "direction"', 'kind = "magic"', "target"),
+    ("[search]", "[search]\nluck = 1", "luck"),
+    ("[search]", "[search", "direction_1h.toml"),
+])
+def test_a_wrong_line_is_refused_with_its_name(tmp_path: Path, before: str, after: str, words: str) -> None:
+    text = (LINES / "direction_1h.toml").read_text()
+    assert before in text
+    (tmp_path / "direction_1h.toml").write_text(text.replace(before, after, 1))
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load_lines(tmp_path)
+
+
+def test_no_line_at_all_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="TIDEMARK_LINES_DIR"):
+        load_lines(tmp_path)
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"retrain": 'on = ["schedule"]'}, "every_days is missing"),
+    ({"gate": "require_net_return = true"}, "add fee_bps and slippage_bps"),
+    ({"gate": "alpha = 0.5"}, "gate.alpha"),
+])
+def test_rules_that_contradict_each_other_are_refused(change: dict[str, str], words: str) -> None:
+    assert parse_line(MINIMAL).gate.approval == "auto"
+    tables = "".join(f"\n[{name}]\n{body}\n" for name, body in change.items())
+    with pytest.raises(ConfigError, match=words):
+        parse_line(MINIMAL + tables)
+
+
+def test_names_that_follow_from_the_line() -> None:
+    line = parse_line(MINIMAL)
+    assert (line.experiment, line.registered_model) == ("tidemark/tiny_1h", "tidemark.tiny_1h")
+    assert (line.bar, line.horizon) == (timedelta(hours=1), timedelta(hours=3))
+    assert Costs(fee_bps=2, slippage_bps=1).one_way == pytest.approx(0.0003)
