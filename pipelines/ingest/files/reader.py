@@ -93,7 +93,8 @@ def map_table(path: Path, entry: Entry, source: str) -> Facts:
         frame["components"] = pd.Series([payload(row) for row in raw[list(entry.components)].to_dict("records")],
                                         dtype=object, index=frame.index)
     reasons = _unreadable(path, raw, frame, clocks)
-    refused = _refusals(path, entry, source, frame, reasons, table.broken)
+    found = {name: raw[spec.column] for name, spec in clocks.items()}
+    refused = _refusals(path, entry, source, frame, found, reasons, table.broken)
     frame = frame[reasons == ""]
     if entry.wide:
         frame = _to_long(frame, raw, entry)
@@ -194,9 +195,12 @@ def _unreadable(path: Path, raw: pd.DataFrame, frame: pd.DataFrame, clocks: dict
     return reasons
 
 
-def _refusals(path: Path, entry: Entry, source: str, frame: pd.DataFrame, reasons: pd.Series,
-              broken: tuple[tuple[int, str], ...]) -> pd.DataFrame:
-    """Rows without a time and lines that are no rows, each placed with the readable row before it."""
+def _refusals(path: Path, entry: Entry, source: str, frame: pd.DataFrame, found: dict[str, pd.Series],
+              reasons: pd.Series, broken: tuple[tuple[int, str], ...]) -> pd.DataFrame:
+    """Rows without a time and lines that are no rows, each placed with the readable row before it.
+
+    ``found``: what the file says where a time could not be read; it goes into quarantine as it is.
+    """
     known = frame["available_at"].where(reasons == "")
     bad = frame.index[reasons != ""]
     if known.isna().all():
@@ -205,11 +209,14 @@ def _refusals(path: Path, entry: Entry, source: str, frame: pd.DataFrame, reason
             raise SourceError(f"no row of {path} can be read: {example}; correct the manifest")
         return pd.DataFrame({"available_at": known, "row": pd.Series(dtype=object)})
     place = known.ffill().bfill()
+    shown = frame.loc[bad].astype(object)
+    for name, texts in found.items():
+        shown[name] = shown[name].where(shown[name].notna(), texts.loc[bad].astype(object))
     rows = [Refused(source, entry.kind.value, reasons[label], payload(row))
-            for label, row in zip(bad, frame.loc[bad].to_dict("records"), strict=True)]
+            for label, row in zip(bad, shown.to_dict("records"), strict=True)]
     lines = [Refused(source, entry.kind.value, f"a line of {path.name} is no row",
                      payload({"line": line, "file": path.name})) for _, line in broken]
     before = [max(min(count, len(place)) - 1, 0) for count, _ in broken]
     times = pd.concat([place[bad], place.iloc[before]], ignore_index=True)
-    found = pd.DataFrame({"available_at": times, "row": pd.Series([*rows, *lines], dtype=object)})
-    return found.sort_values("available_at", kind="stable", ignore_index=True)
+    refused = pd.DataFrame({"available_at": times, "row": pd.Series([*rows, *lines], dtype=object)})
+    return refused.sort_values("available_at", kind="stable", ignore_index=True)

@@ -74,25 +74,29 @@ def _csv(path: Path, wanted: list[str], numbers: set[str], separator: str, encod
         "sep": separator, "encoding": encoding, "encoding_errors": "tidemark", "skipinitialspace": True}
     header = list(pd.read_csv(path, nrows=0, **options).columns)
     _has(path, wanted, header)
+    # All columns are parsed: told to use a few, pandas would not notice a line with too many fields.
     options |= {
-        "usecols": wanted, "keep_default_na": False, "float_precision": "round_trip", "low_memory": False,
-        "index_col": False, "na_values": {name: _EMPTY if name in numbers else [""] for name in wanted},
-        "dtype": {name: "str" for name in wanted if name not in numbers}}
+        "keep_default_na": False, "float_precision": "round_trip", "low_memory": False,
+        "na_values": {name: _EMPTY if name in numbers else [""] for name in header},
+        "dtype": {name: "str" for name in header if name not in numbers}}
     try:
-        return Table(pd.read_csv(path, **options)[wanted])
+        table = Table(pd.read_csv(path, **options))
     except pd.errors.ParserError:
         # Some line has too many fields. The slow parser can say which, so that only it is lost, and not silently.
-        return _csv_line_by_line(path, wanted, options)
+        table = _csv_line_by_line(path, options)
+    if not table.frame.index.equals(pd.RangeIndex(len(table.frame))):
+        raise SourceError(f"the lines of {path} have more fields than its header; correct the header or the separator")
+    return Table(table.frame[wanted], table.broken)
 
 
-def _csv_line_by_line(path: Path, wanted: list[str], options: dict[str, Any]) -> Table:
+def _csv_line_by_line(path: Path, options: dict[str, Any]) -> Table:
     marks: list[str] = []
 
     def keep(fields: list[str]) -> None:
         marks.append(json.dumps(fields, ensure_ascii=False))
 
     slow = {key: value for key, value in options.items() if key not in ("float_precision", "low_memory")}
-    frame = pd.read_csv(path, engine="python", on_bad_lines=keep, **slow)[wanted]
+    frame = pd.read_csv(path, engine="python", on_bad_lines=keep, **slow)
     # The parser does not say where; the end is a place that every reading agrees on.
     return Table(frame, tuple((len(frame), mark) for mark in marks))
 

@@ -1,0 +1,91 @@
+"""The development data by our manifests: every row accounted for, and known facts about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipelines.config import ROOT
+from pipelines.contracts.columns import Kind
+from pipelines.contracts.window import Window
+from pipelines.ingest.checks import examine
+from pipelines.ingest.files import FilesProvider, load
+
+DATA = ROOT.parent / "shared" / "data"
+pytestmark = [pytest.mark.realdata,
+              pytest.mark.skipif(not DATA.is_dir(), reason=f"no development data in {DATA}")]
+
+
+def provider(name: str) -> FilesProvider:
+    return FilesProvider(DATA, load(Path(__file__).parents[3] / "data" / f"{name}.toml"))
+
+
+def whole(name: str) -> dict[Kind, pd.DataFrame]:
+    """All clean rows by kind; nothing may be refused or collapsed unseen."""
+    source = provider(name)
+    batch = source.fetch(source.span(), list(Kind))
+    assert list(batch.refused) == []
+    clean = {}
+    for kind, frame in batch.frames.items():
+        checked = examine(kind, frame, source.name)
+        assert [row.reason for row in checked.refused] == []
+        clean[kind] = checked.clean
+        assert len(checked.clean) + checked.collapsed == len(frame)
+    return clean
+
+
+def test_the_main_manifest():
+    facts = whole("shared")
+    bars, documents, indicators = (facts[kind] for kind in (Kind.BARS, Kind.DOCUMENTS, Kind.INDICATORS))
+    assert bars.groupby("symbol").size().to_dict() == dict.fromkeys(
+        ["ADAUSDT", "BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"], 14_776)
+    assert bars["event_time"].agg(["min", "max"]).astype(str).tolist() == [
+        "2020-10-23 08:00:00+00:00", "2022-06-30 23:00:00+00:00"]
+    assert documents.groupby("source").size().to_dict() == {"cryptonews": 7_384, "reddit": 92_645}
+    assert documents["engagement"].isna().all()  # known only since the crawl
+    assert set(indicators["name"]) == {"fear_greed", "vix", "put_call", "cnn_fear_greed"}
+    assert (indicators["available_at"] - indicators["event_time"]).min() >= pd.Timedelta(hours=23)
+    assert (facts[Kind.TRADES]["available_at"] == facts[Kind.TRADES]["closed_at"]).all()
+
+
+def test_the_published_times_of_news_agree_with_the_source_s_reading():
+    documents = whole("shared")[Kind.DOCUMENTS]
+    mine = documents[documents["source"] == "cryptonews"]["event_time"].sort_values(ignore_index=True)
+    theirs = pd.read_parquet(DATA / "crypto_news_2021_2022/cryptonews.parquet")["published_at"]
+    assert (mine == theirs.sort_values(ignore_index=True)).all()
+
+
+def test_bars_as_found_on_a_local_clock_equal_the_cleaned_ones():
+    found, clean = whole("as_found")[Kind.BARS], whole("shared")[Kind.BARS]
+    columns = ["event_time", "available_at", "open", "high", "low", "close", "volume"]
+    one, other = (frame[(frame["symbol"] == "BTCUSDT") & (frame["event_time"] < "2022-07-01")][columns]
+                  .sort_values("event_time", ignore_index=True) for frame in (found, clean))
+    common = one.merge(other, on="event_time", suffixes=("", "_clean"))
+    assert len(common) == len(one) == 14_773  # it ends three hours earlier
+    for column in columns[2:]:
+        assert (common[column] == common[f"{column}_clean"]).all()
+
+
+def test_newest_first_spot_bars():
+    bars = whole("as_found")[Kind.BARS]
+    spot = bars[bars["source"] == "binance-spot"]
+    assert spot.groupby("symbol").size().to_dict() == {"ADAUSDT": 7_478, "BNBUSDT": 7_478}
+    assert spot["available_at"].is_monotonic_increasing
+
+
+def test_daily_shares_and_tweets():
+    facts = whole("stocknet")
+    assert facts[Kind.BARS]["symbol"].nunique() == 30
+    assert len(facts[Kind.BARS]) == 36_264  # two rows without any price
+    assert 53_800 < len(facts[Kind.DOCUMENTS]) < 53_917  # exact duplicates inside a ticker
+
+
+def test_days_are_cut_at_their_availability():
+    source = provider("shared")
+    day = Window.day("2022-05-10")
+    batch = source.fetch(day, list(Kind))
+    assert len(batch.frames[Kind.BARS]) == 5 * 24
+    for frame in batch.frames.values():
+        assert frame["available_at"].between(day.start, day.end, inclusive="left").all()
