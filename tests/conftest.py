@@ -7,6 +7,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ settings.register_profile("tidemark", deadline=None, suppress_health_check=[Heal
 settings.load_profile("tidemark")
 
 _ATTEMPTS = 3  # a port found free can be taken by a neighbour before the server has bound it
+_FAST = ("-c", "fsync=off", "-c", "full_page_writes=off")  # of the tests' own server only: it may lose everything
 _numbers = itertools.count()
 
 
@@ -36,8 +38,11 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         home = Path(directory)
         for attempt in range(_ATTEMPTS):
             server = EmbeddedPostgres(home / "pgdata", None, home / "password")
+            server.prepare()
+            argv, keywords = server.command()
             with (home / "log").open("ab") as log:
-                process = server.start(log)
+                process = subprocess.Popen([*argv, *_FAST], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                           start_new_session=True, **keywords)
             try:
                 server.wait_ready(60, process)
             except StoreUnavailable:
@@ -72,9 +77,8 @@ def template_database(postgres: EmbeddedPostgres) -> str:
     return name
 
 
-@pytest.fixture
-def new_database(postgres: EmbeddedPostgres, template_database: str) -> Iterator[Callable[..., str]]:
-    """Call it for the URL of a fresh database (``migrated=False``: an empty one); all are dropped afterwards."""
+@contextmanager
+def _databases(postgres: EmbeddedPostgres, template_database: str) -> Iterator[Callable[..., str]]:
     connection = psycopg2.connect(postgres.url("postgres").replace("+psycopg2", ""))
     connection.autocommit = True
     made: list[str] = []
@@ -83,7 +87,7 @@ def new_database(postgres: EmbeddedPostgres, template_database: str) -> Iterator
         name = f"test_{os.getpid()}_{next(_numbers)}"
         template = template_database if migrated else "template0"
         with connection.cursor() as cursor:
-            # FILE_COPY of a 10 MB template is quicker than logging each of its blocks.
+            # Copying the files of a small template is quicker than logging each of its blocks.
             cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
         made.append(name)
         return postgres.url(name)
@@ -98,6 +102,13 @@ def new_database(postgres: EmbeddedPostgres, template_database: str) -> Iterator
 
 
 @pytest.fixture
+def new_database(postgres: EmbeddedPostgres, template_database: str) -> Iterator[Callable[..., str]]:
+    """Call it for the URL of a fresh database (``migrated=False``: an empty one); all are dropped afterwards."""
+    with _databases(postgres, template_database) as make:
+        yield make
+
+
+@pytest.fixture
 def warehouse(new_database: Callable[..., str], tmp_path: Path) -> Iterator[Warehouse]:
     """An empty warehouse of its own for one test, snapshots under ``tmp_path``."""
     from pipelines.store import Warehouse
@@ -107,3 +118,17 @@ def warehouse(new_database: Callable[..., str], tmp_path: Path) -> Iterator[Ware
         yield store
     finally:
         store.close()
+
+
+@pytest.fixture(scope="module")
+def shared_warehouse(postgres: EmbeddedPostgres, template_database: str,
+                     tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    """One warehouse for a whole module: for tests that only read it, or leave nothing behind."""
+    from pipelines.store import Warehouse
+
+    with _databases(postgres, template_database) as make:
+        store = Warehouse(make(), str(tmp_path_factory.mktemp("snapshots")))
+        try:
+            yield store
+        finally:
+            store.close()

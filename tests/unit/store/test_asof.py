@@ -74,52 +74,53 @@ def seen(read: pd.DataFrame) -> list[tuple[int, int, int, float]]:
 
 @hypothesis_settings(max_examples=15)
 @given(st.lists(rows_of, min_size=1, max_size=4))
-def test_reading_as_of_any_time_equals_the_oracle(warehouse: Warehouse, batches: list[list[Row]]) -> None:
-    empty(warehouse)
+def test_reading_as_of_any_time_equals_the_oracle(shared_warehouse: Warehouse, batches: list[list[Row]]) -> None:
+    empty(shared_warehouse)
     oracle = Oracle()
     for batch in batches:  # any order of arrival
-        assert facts.write(warehouse, Kind.BARS, frame(batch)) == oracle.write(batch)
-        assert facts.write(warehouse, Kind.BARS, frame(batch)) == WriteCounts(unchanged=len(batch))
+        assert facts.write(shared_warehouse, Kind.BARS, frame(batch)) == oracle.write(batch)
+        assert facts.write(shared_warehouse, Kind.BARS, frame(batch)) == WriteCounts(unchanged=len(batch))
     for hours in (2, 6, 13):
         as_of = T0 + hours * HOUR
         for pick in ("latest", "first", "all"):
             expected = oracle.read(as_of, pick)
-            read = asof.read(warehouse, Kind.BARS, as_of=as_of, revisions=pick)
+            read = asof.read(shared_warehouse, Kind.BARS, as_of=as_of, revisions=pick)
             assert seen(read) == expected
             start, end = T0 + 4 * HOUR, T0 + 7 * HOUR
-            by_event = asof.read(warehouse, Kind.BARS, as_of=as_of, revisions=pick, start=start, end=end)
+            by_event = asof.read(shared_warehouse, Kind.BARS, as_of=as_of, revisions=pick, start=start, end=end)
             assert seen(by_event) == [row for row in expected if 4 <= row[0] < 7]
-            by_known = asof.read(warehouse, Kind.BARS, as_of=as_of, revisions=pick, start=start, end=end,
+            by_known = asof.read(shared_warehouse, Kind.BARS, as_of=as_of, revisions=pick, start=start, end=end,
                                  by="available_at")
             assert seen(by_known) == [row for row in expected if 4 <= row[0] + row[1] < 7]
 
 
 @hypothesis_settings(max_examples=15)
 @given(rows_of, st.data())
-def test_partitions_in_order_can_be_rewritten_whole_or_in_part(warehouse: Warehouse, rows: list[Row],
+def test_partitions_in_order_can_be_rewritten_whole_or_in_part(shared_warehouse: Warehouse, rows: list[Row],
                                                                data: st.DataObject) -> None:
-    empty(warehouse)
+    empty(shared_warehouse)
     rows = sorted(rows, key=lambda row: row[0] + row[1])
     cut = data.draw(st.integers(0, len(rows)))
     for part in (rows[:cut], rows[cut:]):
-        facts.write(warehouse, Kind.BARS, frame(part))
-    before = asof.read(warehouse, Kind.BARS, as_of=T0 + 99 * HOUR, revisions="all")
+        facts.write(shared_warehouse, Kind.BARS, frame(part))
+    before = asof.read(shared_warehouse, Kind.BARS, as_of=T0 + 99 * HOUR, revisions="all")
     again = data.draw(st.lists(st.sampled_from(rows), min_size=1))
     if {(row[0], row[1]) for row in again} == {row[:2] for row in again}:
-        assert facts.write(warehouse, Kind.BARS, frame(again)) == WriteCounts(unchanged=len(again))
-    pd.testing.assert_frame_equal(asof.read(warehouse, Kind.BARS, as_of=T0 + 99 * HOUR, revisions="all"), before)
+        assert facts.write(shared_warehouse, Kind.BARS, frame(again)) == WriteCounts(unchanged=len(again))
+    pd.testing.assert_frame_equal(asof.read(shared_warehouse, Kind.BARS, as_of=T0 + 99 * HOUR, revisions="all"), before)
 
 
 @hypothesis_settings(max_examples=10)
 @given(st.permutations([(bar, known, float(10 * bar + known)) for bar in (0, 6) for known in (1, 2, 4)]),
        st.integers(0, 6))
-def test_the_order_of_arrival_does_not_change_what_was_known(warehouse: Warehouse, rows: list[Row], cut: int) -> None:
-    empty(warehouse)
+def test_the_order_of_arrival_does_not_change_what_was_known(shared_warehouse: Warehouse, rows: list[Row],
+                                                            cut: int) -> None:
+    empty(shared_warehouse)
     for part in (rows[:cut], rows[cut:]):
-        facts.write(warehouse, Kind.BARS, frame(part))
-    read = asof.read(warehouse, Kind.BARS, as_of=T0 + 3 * HOUR)
+        facts.write(shared_warehouse, Kind.BARS, frame(part))
+    read = asof.read(shared_warehouse, Kind.BARS, as_of=T0 + 3 * HOUR)
     assert [row[:2] + row[3:] for row in seen(read)] == [(0, 2, 2.0)]
-    read = asof.read(warehouse, Kind.BARS, as_of=T0 + 9 * HOUR)
+    read = asof.read(shared_warehouse, Kind.BARS, as_of=T0 + 9 * HOUR)
     assert [row[:2] + row[3:] for row in seen(read)] == [(0, 4, 4.0), (6, 2, 62.0)]
 
 
@@ -170,10 +171,12 @@ def test_frames_come_back_with_the_contract_types(warehouse: Warehouse) -> None:
     (lambda bars: bars.assign(symbol=pd.Series(["\ud800"], dtype=object)), "cannot be read as string"),
     (lambda bars: bars.assign(available_at=bars["available_at"] + timedelta(days=9)), "outside the partition"),
 ])
-def test_frames_against_the_contract_are_refused(warehouse: Warehouse, change, words: str) -> None:
+def test_frames_against_the_contract_are_refused(shared_warehouse: Warehouse, change, words: str) -> None:
+    empty(shared_warehouse)
+    wrong, partition = change(frame([(0, 1, 5.0)])), Window(T0, T0 + 3 * HOUR)
     with pytest.raises(ContractError, match=words):
-        facts.write(warehouse, Kind.BARS, change(frame([(0, 1, 5.0)])), source_partition=Window(T0, T0 + 3 * HOUR))
-    assert asof.read(warehouse, Kind.BARS, as_of=T0 + 999 * HOUR).empty
+        facts.write(shared_warehouse, Kind.BARS, wrong, source_partition=partition)
+    assert asof.read(shared_warehouse, Kind.BARS, as_of=T0 + 999 * HOUR).empty
 
 
 @pytest.mark.parametrize(("change", "rule"), [
@@ -181,19 +184,20 @@ def test_frames_against_the_contract_are_refused(warehouse: Warehouse, change, w
     ({"available_at": pd.Timestamp(T0 - HOUR)}, "bars_known_after_event"),
     ({"source": "nul \x00"}, "0x00"),
 ])
-def test_rows_that_cannot_be_true_are_refused_whole(warehouse: Warehouse, change: dict, rule: str) -> None:
+def test_rows_that_cannot_be_true_are_refused_whole(shared_warehouse: Warehouse, change: dict, rule: str) -> None:
+    empty(shared_warehouse)
     with pytest.raises(StoreError, match=rule):
-        facts.write(warehouse, Kind.BARS, frame([(0, 1, 5.0), (1, 1, 5.0)]).assign(**change))
-    assert asof.read(warehouse, Kind.BARS, as_of=T0 + 999 * HOUR).empty
+        facts.write(shared_warehouse, Kind.BARS, frame([(0, 1, 5.0), (1, 1, 5.0)]).assign(**change))
+    assert asof.read(shared_warehouse, Kind.BARS, as_of=T0 + 999 * HOUR).empty
 
 
-def test_questions_that_make_no_sense_are_refused(warehouse: Warehouse) -> None:
+def test_questions_that_make_no_sense_are_refused(shared_warehouse: Warehouse) -> None:
     with pytest.raises(ContractError, match="no time zone"):
-        asof.read(warehouse, Kind.BARS, as_of=datetime(2024, 1, 1))
+        asof.read(shared_warehouse, Kind.BARS, as_of=datetime(2024, 1, 1))
     with pytest.raises(ContractError, match="not per symbol"):
-        asof.read(warehouse, Kind.DOCUMENTS, as_of=T0, symbols=["BTC"])
+        asof.read(shared_warehouse, Kind.DOCUMENTS, as_of=T0, symbols=["BTC"])
     with pytest.raises(ContractError, match="have no names"):
-        asof.read(warehouse, Kind.BARS, as_of=T0, names=["BTC"])
+        asof.read(shared_warehouse, Kind.BARS, as_of=T0, names=["BTC"])
 
 
 def test_a_partition_ends_before_its_end() -> None:

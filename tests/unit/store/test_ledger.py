@@ -221,17 +221,18 @@ def test_fifty_promotions_at_once_leave_one_chain(warehouse: Warehouse) -> None:
     assert effective == sorted(effective)
 
 
-@pytest.mark.parametrize("table", ["promotions", "verdicts", "approvals", "line_configs"])
-@pytest.mark.parametrize("change", ["UPDATE {} SET line = 'other'", "DELETE FROM {}", "TRUNCATE {}"])
-def test_the_ledger_cannot_be_rewritten(warehouse: Warehouse, table: str, change: str) -> None:
+def test_the_ledger_cannot_be_rewritten(warehouse: Warehouse) -> None:
     with warehouse.begin() as connection:
         ledger.add_candidate(connection, candidate(1), at=AT)
         ledger.add_verdict(connection, LINE, 1, VERDICT, as_of=AT, at=AT)
         ledger.decide_approval(connection, LINE, 1, True, "ann", "fine", at=AT)
         lines.record_version(connection, LINE, "a = 1", at=AT)
         promote(connection, 1, None)
-    with pytest.raises(StoreError, match="append-only"), warehouse.begin() as connection:
-        connection.exec_driver_sql(change.format(table))
+    for table in ("promotions", "verdicts", "approvals", "line_configs"):
+        for change in ("UPDATE {} SET line = 'other'", "DELETE FROM {}", "TRUNCATE {}"):
+            with pytest.raises(StoreError, match=f"on ai_trading.{table} refused: this table is append-only"), \
+                    warehouse.begin() as connection:
+                connection.exec_driver_sql(change.format(table))
 
 
 def test_line_configurations_keep_their_number(warehouse: Warehouse) -> None:
