@@ -113,10 +113,12 @@ class Airflow:
     def _log_tail(self, run: Run, task: dict[str, Any]) -> str:
         answer = self.call("GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task['task_id']}/logs/"
                                   f"{task['try_number']}", params={"map_index": task["map_index"]})
-        content = answer.get("content", [])
-        lines = [item if isinstance(item, str) else f"{item.get('event', '')} {item.get('error_detail', '')}"
-                 for item in content]
-        return " | ".join(lines[-6:])[-2000:]
+        events = [item for item in answer.get("content", []) if isinstance(item, dict)]
+        for item in reversed(events):
+            if item.get("error_detail"):
+                cause = item["error_detail"][0]  # the outermost exception: ours, with its remedy
+                return f"{cause['exc_type']}: {cause['exc_value']}"
+        return " | ".join(str(item.get("event", "")) for item in events[-5:])[-1500:]
 
 
 def poll(wanted: Callable[[], Any], *, timeout: float, what: str, pause: float = 0.5) -> Any:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
@@ -34,7 +35,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
     if isinstance(value, datetime):
-        return value.isoformat()
+        return None if value != value else value.isoformat()  # pandas' NaT is a datetime that differs from itself
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if hasattr(value, "item"):  # numpy scalars
@@ -76,4 +77,6 @@ def _cell(value: Any) -> str:
         return ", ".join(f"{key}={_cell(item)}" for key, item in value.items())
     if isinstance(value, list):
         return "\n".join(_cell(item) for item in value)
+    if isinstance(value, str):
+        return escape(value.encode("utf-8", "backslashreplace").decode())  # refused texts may hold lone surrogates
     return str(value)

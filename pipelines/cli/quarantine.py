@@ -27,7 +27,8 @@ def list_rows(
 
     with open_warehouse() as warehouse:
         frame = quarantine.list_rows(warehouse, kind=kind, waiting=waiting, limit=limit)
-    show(frame.to_dict("records"), as_json=json_output, title="quarantine")
+    brief = frame.drop(columns=["digest", "payload"])  # `quarantine show` has them
+    show(brief.to_dict("records"), as_json=json_output, title="quarantine")
 
 
 @app.command("show")
