@@ -43,19 +43,21 @@ def run(warehouse: Warehouse, provider: Provider, window: Window, *, kinds: Iter
     done again.
 
     Args:
-        kinds: only these; default: all the provider has.
+        kinds: only these; default: all the provider has. Of one that it has not, there is nothing: the window is
+            marked as loaded, so that nobody waits for it.
         symbols: only bars and trades of these; documents and indicators belong to no symbol.
         at: wall-clock time of the caller, for the records.
 
     Raises:
-        ConfigError: the provider has no such kind or symbol.
+        ConfigError: the provider has no such symbol.
         SourceError, SourceUnavailable, ContractError, StoreError
     """
-    wanted = _wanted(provider, kinds)
+    offered = provider.kinds()
+    wanted = [kind for kind in Kind if kind in (offered if kinds is None else {Kind(kind) for kind in kinds})]
     if symbols is not None and (strange := sorted(set(symbols) - set(provider.symbols()))):
         raise ConfigError(f"{provider.name} has no bars of {', '.join(strange)}; "
                           f"it has: {', '.join(provider.symbols()) or 'none'}")
-    batch = provider.fetch(window, wanted, symbols)
+    batch = provider.fetch(window, [kind for kind in wanted if kind in offered], symbols)
     refused: list[Refused] = list(batch.refused)
     clean: dict[Kind, pd.DataFrame] = {}
     for kind in wanted:
@@ -63,11 +65,13 @@ def run(warehouse: Warehouse, provider: Provider, window: Window, *, kinds: Iter
             clean[kind], bad = check(kind, batch.frames[kind], provider.name)
             refused.extend(bad)
     new = quarantine.add(warehouse, refused, recorded_at=at)
-    counts = {kind: facts.write(warehouse, kind, frame, source_partition=window) for kind, frame in clean.items()}
+    counts = {kind: facts.write(warehouse, kind, clean[kind], source_partition=window) if kind in clean
+              else WriteCounts() for kind in wanted}
     with warehouse.begin() as connection:
-        for kind, frame in clean.items():
+        for kind in wanted:
+            rows, content = (len(clean[kind]), _digest(clean[kind])) if kind in clean else (0, None)
             for dataset in datasets(kind, symbols):
-                loads.mark(connection, dataset, window, rows=len(frame), digest=_digest(frame), at=at)
+                loads.mark(connection, dataset, window, rows=rows, digest=content, at=at)
     return IngestReport(provider.name, window, counts, len(refused), new)
 
 
@@ -76,14 +80,6 @@ def datasets(kind: Kind, symbols: Sequence[str] | None = None) -> list[str]:
     if symbols is None or kind not in (Kind.BARS, Kind.TRADES):
         return [kind.value]
     return [f"{kind.value}/{symbol}" for symbol in sorted(set(symbols))]
-
-
-def _wanted(provider: Provider, kinds: Iterable[Kind] | None) -> list[Kind]:
-    offered = provider.kinds()
-    asked = offered if kinds is None else frozenset(Kind(kind) for kind in kinds)
-    if strange := asked - offered:
-        raise ConfigError(f"{provider.name} has no {', '.join(sorted(strange))}; it has: {', '.join(sorted(offered))}")
-    return [kind for kind in Kind if kind in asked]
 
 
 def _digest(frame: pd.DataFrame) -> str:

@@ -58,13 +58,17 @@ class FilesProvider:
         return tuple(sorted(found))
 
     def span(self) -> Window | None:
-        """First to last availability of anything; reads everything. None if all files are empty."""
-        known = [facts.frame["available_at"] for facts in (self._read(*file) for file in self._files)
-                 if len(facts.frame)]
+        """From the first bar (without bars: from anything) to the last of anything; None if all files are empty.
+
+        An index that began decades before the market does not stretch it. Reads everything.
+        """
+        known = [(entry.kind, facts.frame["available_at"]) for entry, facts in (
+            (entry, self._read(entry, path)) for entry, path in self._files) if len(facts.frame)]
         if not known:
             return None
-        return Window(min(times.iloc[0] for times in known).to_pydatetime(),
-                      (max(times.iloc[-1] for times in known) + pd.Timedelta(microseconds=1)).to_pydatetime())
+        starts = [times.iloc[0] for kind, times in known if kind is Kind.BARS] or [times.iloc[0] for _, times in known]
+        end = max(times.iloc[-1] for _, times in known) + pd.Timedelta(microseconds=1)
+        return Window(min(starts).to_pydatetime(), end.to_pydatetime())
 
     def fetch(self, window: Window, kinds: Iterable[Kind], symbols: Sequence[str] | None = None) -> Batch:
         """Rows of the manifest's files that became available in ``window``, in the order of availability."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,9 @@ pytestmark = [pytest.mark.realdata,
               pytest.mark.skipif(not DATA.is_dir(), reason=f"no development data in {DATA}")]
 
 
+EVER = Window(datetime(1980, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
+
+
 def provider(name: str) -> FilesProvider:
     return FilesProvider(DATA, load(Path(__file__).parents[3] / "data" / f"{name}.toml"))
 
@@ -25,7 +29,7 @@ def provider(name: str) -> FilesProvider:
 def whole(name: str) -> dict[Kind, pd.DataFrame]:
     """All clean rows by kind; nothing may be refused or collapsed unseen."""
     source = provider(name)
-    batch = source.fetch(source.span(), list(Kind))
+    batch = source.fetch(EVER, list(Kind))
     assert list(batch.refused) == []
     clean = {}
     for kind, frame in batch.frames.items():
@@ -80,6 +84,13 @@ def test_daily_shares_and_tweets():
     assert facts[Kind.BARS]["symbol"].nunique() == 30
     assert len(facts[Kind.BARS]) == 36_264  # two rows without any price
     assert 53_800 < len(facts[Kind.DOCUMENTS]) < 53_917  # exact duplicates inside a ticker
+
+
+def test_the_span_is_that_of_the_market():
+    """The volatility index begins in 1990; nobody wants to bootstrap from there."""
+    span = provider("shared").span()
+    assert span.start == datetime(2020, 10, 23, 9, tzinfo=UTC)
+    assert span.end > datetime(2022, 7, 1, tzinfo=UTC)
 
 
 def test_days_are_cut_at_their_availability():
