@@ -12,7 +12,7 @@ UV_VERSION := 0.13.8
 STAMP := $(VENV)/.ready-$(shell cat requirements.lock pyproject.toml Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 
 DATA ?=
-MANIFEST ?= $(if $(DATA),$(if $(wildcard $(DATA)/source.toml),$(DATA)/source.toml,tests/data/source.toml))
+MANIFEST ?= $(if $(DATA),$(if $(wildcard $(DATA)/source.toml),$(DATA)/source.toml,tests/data/shared.toml))
 
 export UV_PYTHON_DOWNLOADS := never
 # A bytecode cache makes first imports three to five times faster; some images switch it off.
