@@ -168,7 +168,10 @@ def airflow(context: Context, ini: str) -> list[Component]:
         part("api-server", "metadatabase", needs=after_database, port=port, url=url, stop=((signal.SIGTERM, 5.0),),
              after=lambda: warm.api_server(url, airflow_ini.USERNAME, context.secrets.airflow_password)),
         part("dag-processor", "dag_processor", job="DagProcessorJob", needs=after_database),
-        part("triggerer", "triggerer", "--skip-serve-logs", job="TriggererJob", needs=after_database),
+        # The second signal tells both not to wait: the triggerer for its child, which often takes its full 10 s, the
+        # scheduler for running tasks. Triggers and tasks that were cut off are run again after the next start.
+        part("triggerer", "triggerer", "--skip-serve-logs", job="TriggererJob", needs=after_database,
+             stop=((signal.SIGTERM, 2.0), (signal.SIGTERM, 4.0))),
         part("scheduler", "scheduler", "--skip-serve-logs", job="SchedulerJob", needs=(*after_database, "warehouse"),
-             rank=0),
+             rank=0, stop=((signal.SIGTERM, 8.0), (signal.SIGTERM, 3.0))),
     ]

@@ -60,8 +60,23 @@ def up(home: Home, environ: Mapping[str, str], progress: Progress) -> dict[str, 
     """
     home.make()
     settings = stack.given(environ, home)
+    started: subprocess.Popen[bytes] | None = None
+    try:
+        number, started = _bring_about(home, settings, progress)
+        return _wait_up(home, number, progress, started)
+    except KeyboardInterrupt:
+        if supervisor(home) is not None and started is None:
+            progress.say("interrupted; the stack itself goes on (`tidemark down` stops it)")
+            raise
+        progress.say("interrupted: stopping what was started (`tidemark up` starts it again)")
+        down(home, progress)
+        raise
+
+
+def _bring_about(home: Home, settings: Mapping[str, str], progress: Progress
+                 ) -> tuple[str, subprocess.Popen[bytes] | None]:
+    """Start or instruct the supervisor; returns the number of the request, and the process if it was started."""
     control = _control(home)
-    started = None
     try:
         running = supervisor(home)
         state = read_state(home)
@@ -71,19 +86,13 @@ def up(home: Home, environ: Mapping[str, str], progress: Progress) -> dict[str, 
             running = None
         number = _request(home, settings, fresh=running is None)
         if running is None:
-            started = _start(home)
-        elif number != state.get("applied"):
+            return number, _start(home)
+        if number != state.get("applied"):
             progress.say("settings or code have changed: restarting the components that they concern")
             running.send_signal(signal.SIGHUP)
+        return number, None
     finally:
         control.close()
-    try:
-        return _wait_up(home, number, progress, started)
-    except KeyboardInterrupt:
-        if started:
-            progress.say("interrupted: stopping what was started (`tidemark up` starts it again)")
-            down(home, progress)
-        raise
 
 
 def _control(home: Home) -> Any:
@@ -108,16 +117,27 @@ def _request(home: Home, settings: Mapping[str, str], *, fresh: bool) -> str:
 
 
 def _start(home: Home) -> subprocess.Popen[bytes]:
-    """Start the supervisor in a session of its own, out of reach of this terminal's Ctrl-C."""
+    """Start the supervisor in a session of its own, out of reach of this terminal's Ctrl-C, and see it take its lock.
+
+    Interrupted before that, it is killed: it has started nothing yet, and nobody could find it.
+    """
     home.state.unlink(missing_ok=True)
     path = home.log("supervisor")
     logs.rotate(path)
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("TIDEMARK_")}
     with logs.open_for(path) as log:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "infra.local", "supervise"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             start_new_session=True, cwd=ROOT,
             env={**inherited, "TIDEMARK_HOME": str(home.path), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"})
+    try:
+        while process.poll() is None and ((known := supervisor(home)) is None or known.pid != process.pid):
+            time.sleep(0.02)
+    except KeyboardInterrupt:
+        process.kill()
+        process.wait()
+        raise
+    return process
 
 
 def _wait_up(home: Home, number: str, progress: Progress, started: subprocess.Popen[bytes] | None) -> dict[str, Any]:

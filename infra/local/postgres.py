@@ -5,12 +5,10 @@ Nothing here keeps a process: a supervisor starts ``command()`` and owns it. Tim
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -19,16 +17,17 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
-import psutil
 import psycopg2
 
+from infra.local import postmaster
+from infra.local.postmaster import STOP_SIGNAL
 from infra.local.run_as import RunAs, choose, own
 from pipelines.errors import ConfigError, StoreUnavailable
 
+__all__ = ["HOST", "STOP_SIGNAL", "USER", "EmbeddedPostgres", "binaries", "free_port"]
+
 HOST = "127.0.0.1"
 USER = "tidemark"
-#: "Fast" shutdown: disconnects clients and checkpoints. SIGTERM would wait for every client to leave.
-STOP_SIGNAL = signal.SIGINT
 
 #: Small and safe: durability stays on; the rest fits four small databases on a laptop.
 TUNING = {
@@ -200,67 +199,15 @@ class EmbeddedPostgres:
 
     def pid(self) -> int | None:
         """The postmaster's pid if one is running on ``data_dir``; a stale file or a re-used pid is None."""
-        try:
-            recorded = int((self.data_dir / "postmaster.pid").read_text().splitlines()[0])
-        except (OSError, ValueError, IndexError):
-            return None
-        return recorded if any(process.pid == recorded for process in self._processes()) else None
+        return postmaster.pid(self.data_dir)
 
     def clear_stale(self, timeout: float = 10.0) -> None:
-        """Remove a ``postmaster.pid`` whose server is gone, after its last orphaned backend has left.
-
-        The order matters: a new postmaster beside living backends of the old one would corrupt the cluster.
-
-        Raises:
-            StoreUnavailable: a server is running on ``data_dir``, or orphans do not end.
-        """
-        if (running := self.pid()) is not None:
-            raise StoreUnavailable(f"PostgreSQL is already running on {self.data_dir} (pid {running}); use it, or stop "
-                                   "it with `tidemark down`")
-        if not self._gone(timeout):
-            for process in self._processes():
-                _signal(process, signal.SIGTERM)
-            if not self._gone(timeout):
-                raise StoreUnavailable(f"backends of a killed PostgreSQL on {self.data_dir} do not end (pids "
-                                       f"{[process.pid for process in self._processes()]}); end them and try again")
-        (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
+        """Remove what a killed server left behind (see ``postmaster.clear_stale``)."""
+        postmaster.clear_stale(self.data_dir, timeout)
 
     def stop(self, timeout: float = 20.0) -> bool:
-        """Stop the server that runs on ``data_dir``, whoever started it; True if there was one.
-
-        Fast shutdown first, immediate (crash-safe: the log is replayed at the next start) after ``timeout``.
-        """
-        pid = self.pid()
-        if pid is None:
-            return False
-        postmaster = psutil.Process(pid)
-        for way in (STOP_SIGNAL, signal.SIGQUIT, signal.SIGKILL):
-            _signal(postmaster, way)
-            if self._gone(timeout):
-                break
-        self.clear_stale()
-        return True
-
-    def _processes(self) -> list[psutil.Process]:
-        """The postmaster and backends of this cluster: they all have ``data_dir`` as working directory."""
-        found: list[psutil.Process] = []
-        for process in psutil.process_iter(["name"]):
-            try:
-                if process.info["name"] == "postgres" and process.status() != psutil.STATUS_ZOMBIE \
-                        and Path(process.cwd()) == self.data_dir.resolve():
-                    found.append(process)
-            except (psutil.Error, OSError):
-                continue
-        return found
-
-    def _gone(self, timeout: float) -> bool:
-        """Wait until no process of this cluster lives. Not ``psutil.wait``: a container's init may leave zombies."""
-        deadline = time.monotonic() + timeout
-        while self._processes():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.03)
-        return True
+        """Stop the server that runs on ``data_dir``, whoever started it; True if there was one."""
+        return postmaster.stop(self.data_dir, timeout)
 
     def _connect(self, database: str) -> Any:
         return psycopg2.connect(host=HOST, port=self.port, user=USER, password=self.password, dbname=database,
@@ -270,11 +217,6 @@ class EmbeddedPostgres:
 def _environment() -> dict[str, str]:
     """A clean one: PG* variables of the caller must not steer our server."""
     return {"LC_ALL": "C", "TZ": "UTC", "PATH": os.environ.get("PATH", "/usr/bin:/bin")}
-
-
-def _signal(process: psutil.Process, number: int) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.send_signal(number)
 
 
 def _password_file(path: Path) -> str:

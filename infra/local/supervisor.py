@@ -50,7 +50,8 @@ def sweep(home: Home) -> int:
     left = [process for process in processes.marked(home.path) if processes.component_of(process) != "postgres"]
     asked = processes.leaders(left) + [process for process in left if processes.component_of(process) == "mlflow"]
     processes.send(asked, signal.SIGTERM)
-    remaining = processes.wait_gone(left, 8)
+    processes.wait_gone(asked, 8)
+    remaining = processes.wait_gone(left, 0.5)  # what a leader did not take with it would not go by itself
     processes.send(remaining, signal.SIGKILL)
     processes.wait_gone(remaining, 5)
     data = home.postgres / "data"
