@@ -6,7 +6,8 @@ A label is a statistic of the bars after its row, with the versions known when t
 Timing: the row of bar t is decided at its close. *Direction*: y = 1 if close[t+h] > close[t]. Whoever acts on it buys
 at the open of the next bar and sells at the last close: forward_return = close[t+h] / open[t+1] - 1. *Volatility*:
 y = 1 if the realised volatility over bars t+1 to t+h exceeds the median of the same statistic over the windows ending
-at the last ``median_bars`` bars, as far as they were known at the row's time; there is nothing to trade.
+at the last ``median_bars`` bars, as far as they were known at the row's time (at least half of them); there is nothing
+to trade.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pipelines.contracts.ports import FloatArray
 from pipelines.features import view
 from pipelines.features.declare import Bars
 from pipelines.features.known import in_force
-from pipelines.features.rolling import PRESENT, shift, window_sum
+from pipelines.features.rolling import shift, window_sum
 from pipelines.sentiment.hours import HOUR_US, Ints, times
 from pipelines.store import Warehouse, asof
 
@@ -31,6 +32,8 @@ COLUMNS = ("symbol", "event_time", "y", "label_end", "forward_return", "prev_lab
 _BAR = timedelta(hours=1)
 #: So far back the last known label is searched when bars are missing.
 _SLACK = timedelta(days=7)
+#: Share of the median's windows that have to be known. Each missing bar takes ``horizon_bars`` + 1 of them.
+_KNOWN = 0.5
 _CHUNK = 2048
 
 
@@ -112,16 +115,15 @@ def _pull(values: np.ndarray, rows: int, empty: float) -> np.ndarray:  # type: i
 def _known_median(statistic: FloatArray, known: Ints, at: Ints, width: int) -> FloatArray:
     """Median over the last ``width`` rows of what was known at each row; NaN when too little was."""
     result = np.full_like(statistic, np.nan)
-    if len(statistic) < width:
-        return result
+    lead = np.full(width - 1, np.nan), np.full(width - 1, view.NEVER, dtype=np.int64)
     for column in range(statistic.shape[1]):
-        values, times = (np.lib.stride_tricks.sliding_window_view(array[:, column], width)
-                         for array in (statistic, known))
-        asked = at[width - 1:, column]
+        values, times = (np.lib.stride_tricks.sliding_window_view(np.concatenate([before, array[:, column]]), width)
+                         for before, array in zip(lead, (statistic, known), strict=True))
+        asked = at[:, column]
         for begin in range(0, len(values), _CHUNK):
             part = slice(begin, begin + _CHUNK)
             seen = np.where(times[part] <= asked[part, None], values[part], np.nan)
-            result[width - 1:, column][part] = _median(seen, int(np.ceil(PRESENT * width)))
+            result[part, column] = _median(seen, int(np.ceil(_KNOWN * width)))
     return result
 
 

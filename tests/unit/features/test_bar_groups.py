@@ -1,0 +1,117 @@
+"""Bar features against pandas, at their edges, and in their declared look-backs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines.features import catalog
+from pipelines.features.declare import Bars, Feature, Group
+from pipelines.features.view import FIELDS
+from tests.unit.features.world import clean
+
+GROUPS = [group for group in catalog.GROUPS.values() if group.from_bars is not None]
+FEATURES = [(group, feature) for group in GROUPS for feature in group.features]
+HOURS = 420
+
+
+def arrays(frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    return {field: np.ascontiguousarray(frame.pivot(index="event_time", columns="symbol", values=field).to_numpy())
+            for field in FIELDS}
+
+
+def computed(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    with np.errstate(all="ignore"):
+        return {name: value for group in GROUPS for name, value in group.from_bars(  # type: ignore[misc]
+            Bars(**values)).items()}
+
+
+DATA = arrays(clean(HOURS, ("AUSDT", "BUSDT")))
+OURS = computed(DATA)
+OPEN, H, L, C, V = (pd.DataFrame(DATA[field]) for field in FIELDS)
+R2 = np.log(C / C.shift()) ** 2
+CHANGE = C.diff()
+TRUE_RANGE = np.maximum(H, C.shift()) - np.minimum(L, C.shift())
+GARMAN_KLASS = 0.5 * np.log(H / L) ** 2 - (2 * math.log(2) - 1) * np.log(C / OPEN) ** 2
+
+ORACLES: dict[str, Callable[[], pd.DataFrame]] = {
+    **{f"return_{hours}h": lambda hours=hours: np.log(C / C.shift(hours)) for hours in (1, 4, 12, 24)},
+    "volume_ratio_24h": lambda: np.log1p(V / V.rolling(24).mean()),
+    **{f"sma_distance_{hours}h": lambda hours=hours: np.log(C / C.rolling(hours).mean()) for hours in (24, 168)},
+    "rsi_14h": lambda: 100 - 100 / (1 + CHANGE.clip(lower=0).rolling(14).mean()
+                                    / (-CHANGE.clip(upper=0)).rolling(14).mean()),
+    "bollinger_z_20h": lambda: (C - C.rolling(20).mean()) / C.rolling(20).std(ddof=0),
+    "momentum_168h": lambda: np.log(C / C.shift(168)),
+    **{f"realised_volatility_{hours}h": lambda hours=hours: np.sqrt(R2.rolling(hours).mean())
+       for hours in (6, 24, 168)},
+    "parkinson_24h": lambda: np.sqrt((np.log(H / L) ** 2).rolling(24).mean() / (4 * math.log(2))),
+    "garman_klass_24h": lambda: np.sqrt(GARMAN_KLASS.rolling(24).mean()),
+    "atr_14h": lambda: TRUE_RANGE.rolling(14).mean() / C,
+    "volatility_ratio_24_168h": lambda: 0.5 * np.log(R2.rolling(24).mean() / R2.rolling(168).mean()),
+}
+
+
+@pytest.mark.parametrize("name", [feature.name for _, feature in FEATURES])
+def test_equals_pandas(name: str) -> None:
+    expected = ORACLES[name]().to_numpy()
+    warm = slice(200, None)
+    assert np.isfinite(OURS[name][warm]).all()
+    np.testing.assert_allclose(OURS[name][warm], expected[warm], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("group", "feature"), FEATURES, ids=[feature.name for _, feature in FEATURES])
+def test_the_declared_lookback_is_exact(group: Group, feature: Feature) -> None:
+    last = HOURS - 1
+
+    def value_when_changed(back: int) -> float:
+        changed = {field: values.copy() for field, values in DATA.items()}
+        for field, factor in {"open": 1.1, "high": 1.6, "low": 0.7, "close": 1.3, "volume": 2.0}.items():
+            changed[field][last - back] *= factor
+        return float(computed(changed)[feature.name][last, 0])
+
+    usual = OURS[feature.name][last, 0]
+    assert value_when_changed(feature.lookback) != usual
+    assert value_when_changed(feature.lookback + 1) == usual
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=[group.name for group in GROUPS])
+def test_a_group_computes_what_it_declares(group: Group) -> None:
+    with np.errstate(all="ignore"):
+        assert set(group.from_bars(Bars(**DATA))) == {feature.name for feature in group.features}  # type: ignore[misc]
+
+
+def test_a_frozen_price_without_trades_is_finite_and_neutral() -> None:
+    flat = {**{field: np.full((200, 1), 5.0) for field in FIELDS}, "volume": np.zeros((200, 1))}
+    last = {name: value[-1, 0] for name, value in computed(flat).items()}
+    assert all(np.isfinite(value) for value in last.values())
+    assert last["rsi_14h"] == 50
+    assert {name: value for name, value in last.items() if name != "rsi_14h" and value != 0} == {}
+
+
+@pytest.mark.parametrize(("step", "rsi"), [(1.0, 100.0), (-1.0, 0.0)])
+def test_rsi_at_its_ends(step: float, rsi: float) -> None:
+    path = (500 + step * np.arange(100.0))[:, None]
+    values = computed({**dict.fromkeys(FIELDS, path), "volume": np.ones((100, 1))})
+    assert values["rsi_14h"][-1, 0] == rsi
+
+
+def test_one_missing_hour_blinds_no_week() -> None:
+    holed = {field: values.copy() for field, values in DATA.items()}
+    for values in holed.values():
+        values[240, 0] = np.nan
+    frame = pd.DataFrame({name: np.isfinite(value[241:, 0]) for name, value in computed(holed).items()})
+    blind = frame.index[~frame.all(axis=1)] + 1
+    # The 14 hours of RSI and ATR, whose windows miss two changes, and the returns that begin at the hole.
+    assert set(blind) == {*range(1, 14), 24, 168}
+    assert frame.drop(columns=["return_1h", "return_4h", "return_12h", "return_24h", "realised_volatility_6h",
+                               "momentum_168h", "rsi_14h", "atr_14h"]).all(axis=None)
+
+
+def test_columns_of_symbols_are_independent() -> None:
+    alone = computed({field: np.ascontiguousarray(values[:, 1:]) for field, values in DATA.items()})
+    for name, value in alone.items():
+        assert value[:, 0].tobytes() == np.ascontiguousarray(OURS[name][:, 1]).tobytes(), name
