@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ from mlflow.entities import (
     Param,
     RunTag,
 )
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import MlflowException, RestException
 from mlflow.models import Model, infer_signature
 
 from pipelines.config import Settings
@@ -51,6 +52,7 @@ MODEL_FILES = {"xgboost": "model.ubj", "lightgbm": "model.lgb", "sklearn": "mode
 #: Rows of the input example; enough to show the columns and their magnitudes.
 EXAMPLE_ROWS = 5
 _BATCH = 100
+_UNREACHED = re.compile(r"^API request to .* failed with (exception|error code (429|5\d\d))")
 _DOWN = ("TEMPORARILY_UNAVAILABLE", "RESOURCE_EXHAUSTED", "INTERNAL_ERROR", "DEADLINE_EXCEEDED")
 
 
@@ -67,6 +69,7 @@ def connect(settings: Settings) -> MlflowClient:
     # MLflow's own default retries a dead server for four minutes; the scheduler retries better than we do.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     return MlflowClient(tracking_uri=url, registry_uri=url)
 
 
@@ -79,8 +82,8 @@ def vendor_errors(url: str, otherwise: type[TidemarkError] = TrainingError) -> I
         raise TrackingUnavailable(_down(url, error)) from error
     except MlflowException as error:
         text = str(error)
-        if isinstance(error.__cause__ or error.__context__, requests.exceptions.RequestException) or (
-                "failed with exception" in text or error.error_code in _DOWN):
+        down = isinstance(error, RestException) and error.error_code in _DOWN  # from the server, not from its client
+        if down or _UNREACHED.search(text):
             raise TrackingUnavailable(_down(url, error)) from error
         if error.error_code in ("UNAUTHENTICATED", "PERMISSION_DENIED") or "401" in text[:200]:
             raise ConfigError(f"MLflow at {url} refuses our login; check TIDEMARK_MLFLOW_USERNAME and "
@@ -226,7 +229,8 @@ class Tracker:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
             made = self._client.create_model_version(line.registered_model, source, run_id, tags=dict(version_tags),
-                                                     description=description, await_creation_for=0)
+                                                     description=description, await_creation_for=0,
+                                                     model_id=source.removeprefix("models:/"))
             return Registered(int(made.version), str(made.source), dict(version_tags))
 
     def registered(self, line: Line, run_id: str) -> Registered | None:

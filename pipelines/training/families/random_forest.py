@@ -56,8 +56,8 @@ class RandomForestFamily:
     flavor = "sklearn"
     defaults: Mapping[str, Any] = {"n_estimators": 50, "max_depth": 6, "min_samples_leaf": 50, "max_features": 0.2}
     packages = ("scikit-learn", "skops")
-    # Reviewed: a tree is arrays of nodes and no code. scikit-learn checks their shapes on load but not every index,
-    # so the registry compares the file's digest with the recorded one before it is opened.
+    # Reviewed: a tree is arrays of nodes and no code. scikit-learn checks their shapes when it loads them, but trusts
+    # the indices in them when it predicts; `_checked` does not.
     trusted_types = ("sklearn.tree._tree.Tree",)
     importance_unit = "mean impurity decrease"
     contribution_unit = "probability"
@@ -85,7 +85,22 @@ class RandomForestFamily:
             raise UnsafeArtifact(f"{path} is a {type(forest).__name__}, not a RandomForestClassifier")
         if forest.n_features_in_ != len(feature_names):
             raise UnsafeArtifact(f"{path} takes {forest.n_features_in_} features, {len(feature_names)} are declared")
-        return Fitted(forest, feature_names)
+        return Fitted(_checked(forest, path), feature_names)
+
+
+def _checked(forest: RandomForestClassifier, path: Path) -> RandomForestClassifier:
+    """The forest, if a prediction stays inside its arrays and ends: children lie behind their parents and inside the
+    tree, and split on features that exist."""
+    for member in forest.estimators_:
+        tree = member.tree_
+        nodes, leaf = np.arange(tree.node_count), tree.children_left == -1
+        inside = all(np.all(leaf | ((child > nodes) & (child < tree.node_count)))
+                     for child in (tree.children_left, tree.children_right))
+        known = np.all(leaf | ((tree.feature >= 0) & (tree.feature < tree.n_features)))
+        shaped = tree.n_features == forest.n_features_in_ and tree.value.shape == (tree.node_count, 1, 2)
+        if not (inside and known and shaped and np.array_equal(leaf, tree.children_right == -1)):
+            raise UnsafeArtifact(f"{path} holds a tree whose nodes point outside of it; restore it or train again")
+    return forest
 
 
 FAMILY = RandomForestFamily()

@@ -54,6 +54,6 @@ def frame() -> pd.DataFrame:
 def _mlflow_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What ``record.connect`` puts into the environment ends with the test."""
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_HTTP_REQUEST_MAX_RETRIES",
-                 "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"):
+                 "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)

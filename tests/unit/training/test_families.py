@@ -192,6 +192,22 @@ def test_a_zip_that_only_looks_like_skops_is_refused(tmp_path: Path) -> None:
         families.get("random_forest").load(tmp_path, NAMES)
 
 
+@pytest.mark.parametrize(("field", "value"), [("left_child", 10_000), ("left_child", 0), ("right_child", -7),
+                                              ("feature", 99)])
+def test_a_tree_that_points_outside_is_refused(field: str, value: int, data: tuple[np.ndarray, np.ndarray],
+                                               tmp_path: Path) -> None:
+    """The types are all known, and a prediction would read foreign memory or never end."""
+    family = families.get("random_forest")
+    model = family.fit(*data, NAMES, family.defaults, seed=1)
+    tree = model.native().estimators_[3].tree_
+    state = tree.__getstate__()
+    nodes = state["nodes"].copy()
+    nodes[field][0] = value
+    tree.__setstate__({**state, "nodes": nodes})
+    with pytest.raises(UnsafeArtifact, match="point outside"):
+        family.load(write(model, "random_forest", tmp_path), NAMES)
+
+
 def test_requirements_are_exact_pins() -> None:
     import lightgbm
 
