@@ -144,7 +144,7 @@ class TestVolatility:
 
 @given(st.integers(0, 1000), st.integers(30 * 60, 90 * 60), st.sampled_from([("direction", 1), ("direction", 5),
                                                                             ("volatility", 3)]))
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_the_future_changes_nothing(seed: int, minutes: int, kind: tuple[str, int]) -> None:
     frame, cut = dirty(90, seed=seed, rate=0.1), pd.Timestamp(START + timedelta(minutes=minutes))
     rules = line(*kind, 24)

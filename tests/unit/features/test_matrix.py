@@ -56,10 +56,10 @@ def full(warehouse: Warehouse, rules: Line) -> pd.DataFrame:
     return build(warehouse, rules, window=Window(START, END), as_of=END)
 
 
-@pytest.fixture
-def loaded(warehouse: Warehouse) -> Warehouse:
-    load(warehouse, world())
-    return warehouse
+@pytest.fixture(scope="module")
+def loaded(shared_warehouse: Warehouse) -> Warehouse:
+    load(shared_warehouse, world())
+    return shared_warehouse
 
 
 def test_shape_types_and_order(loaded: Warehouse) -> None:

@@ -24,7 +24,7 @@ def random_walk(hours: int, seed: int = 3) -> np.ndarray:
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
 @given(values=ARRAYS, width=st.integers(1, 20), data=st.data())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_the_start_does_not_matter(function: object, values: np.ndarray, width: int, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, max(len(values) - width, 0)))
     whole = function(values, width)  # type: ignore[operator]

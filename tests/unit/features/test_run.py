@@ -18,9 +18,18 @@ from tests.unit.features.world import DAY, HOUR, START, dirty, line
 WEEKS = START + 20 * DAY
 
 
+BARS = dirty(20 * 24, seed=2, rate=0.01).drop(columns="revision")
+
+
+@pytest.fixture(scope="module")
+def loaded(shared_warehouse: Warehouse) -> Warehouse:
+    facts.write(shared_warehouse, Kind.BARS, BARS)
+    return shared_warehouse
+
+
 @pytest.fixture
-def loaded(warehouse: Warehouse) -> Warehouse:
-    facts.write(warehouse, Kind.BARS, dirty(20 * 24, seed=2, rate=0.01).drop(columns="revision"))
+def changing(warehouse: Warehouse) -> Warehouse:
+    facts.write(warehouse, Kind.BARS, BARS)
     return warehouse
 
 
@@ -34,25 +43,25 @@ class TestMaterialise:
         pd.testing.assert_frame_equal(frame, build(loaded, rules, window=window, as_of=WEEKS), check_exact=True)
         assert ref.rows == len(frame) > 30
 
-    def test_what_comes_later_does_not_change_it(self, loaded: Warehouse) -> None:
+    def test_what_comes_later_does_not_change_it(self, changing: Warehouse) -> None:
         rules, window = line(groups=("returns", "time")), Window(START + 9 * DAY, START + 10 * DAY)
-        ref = run.materialise(loaded, rules, window)
-        again = dirty(20 * 24, seed=2, rate=0.01).drop(columns="revision").drop_duplicates(["symbol", "event_time"])
+        ref = run.materialise(changing, rules, window)
+        again = BARS.drop_duplicates(["symbol", "event_time"]).copy()
         again["close"] *= 1.01
         again["available_at"] += 6 * DAY
-        assert facts.write(loaded, Kind.BARS, again).revised > 300
-        assert run.materialise(loaded, rules, window) == ref
+        assert facts.write(changing, Kind.BARS, again).revised > 300
+        assert run.materialise(changing, rules, window) == ref
 
-    def test_inputs_that_are_not_loaded_are_waited_for(self, loaded: Warehouse) -> None:
+    def test_inputs_that_are_not_loaded_are_waited_for(self, changing: Warehouse) -> None:
         rules, window = line(groups=("returns", "time")), Window(START + 9 * DAY, START + 10 * DAY)
-        with loaded.begin() as connection:
+        with changing.begin() as connection:
             loads.mark(connection, "bars", Window(START, START + 9.5 * DAY), rows=1, at=START)
         with pytest.raises(NotReady, match=r"needs bars of .* run `tidemark ingest`") as caught:
-            run.materialise(loaded, rules, window)
+            run.materialise(changing, rules, window)
         assert caught.value.retryable
-        with loaded.begin() as connection:
+        with changing.begin() as connection:
             loads.mark(connection, "bars", Window(START + 9.5 * DAY, START + 10 * DAY), rows=1, at=START)
-        assert run.materialise(loaded, rules, window).rows > 0
+        assert run.materialise(changing, rules, window).rows > 0
 
 
 def recorded(*lines: tuple[str, float, float]) -> pd.DataFrame:
@@ -118,10 +127,9 @@ class TestTraining:
 
     def test_the_future_changes_nothing(self, loaded: Warehouse, new_database: object, tmp_path: object) -> None:
         rules, as_of = line("volatility", 6, 48, groups=("returns", "time")), START + 16.6 * DAY
-        bars = dirty(20 * 24, seed=2, rate=0.01).drop(columns="revision")
         past = Warehouse(new_database(), str(tmp_path))  # type: ignore[operator]
         try:
-            facts.write(past, Kind.BARS, bars[bars["available_at"] <= pd.Timestamp(as_of)])
+            facts.write(past, Kind.BARS, BARS[BARS["available_at"] <= pd.Timestamp(as_of)])
             assert snapshot.training(past, rules, as_of)[0].digest == snapshot.training(loaded, rules, as_of)[0].digest
         finally:
             past.close()
