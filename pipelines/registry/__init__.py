@@ -1,0 +1,1 @@
+"""The registry: evidence for the gate, promotions and rollbacks, models loaded safely, aliases kept true."""

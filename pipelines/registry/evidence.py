@@ -1,0 +1,94 @@
+"""What the gate judges: the same rows, scored by the candidate and by what it wants to replace.
+
+A candidate brings its walk-forward predictions on days its search never saw. The champion scores the very same rows,
+with the feature values of the candidate's training snapshot - but only rows after everything the champion has learned
+from, so that they are out of sample for both.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from pipelines.config import Settings
+from pipelines.contracts.line import Line
+from pipelines.contracts.records import Action, Candidate, Evidence, Promotion
+from pipelines.errors import ContractError
+from pipelines.registry import models
+from pipelines.store import Warehouse, ledger, snapshots
+from pipelines.validation import backtest, metrics
+
+CANDIDATE, CHAMPION, NAIVE = "candidate", "champion", ("base_rate", "persistence")
+
+
+def assemble(warehouse: Warehouse, settings: Settings, line: Line, candidate: Candidate) -> Evidence:
+    """The evidence on a candidate, as of its training.
+
+    The opponent is the champion; the better of the naive baselines while there is none. A candidate that was promoted
+    already is compared with the champion it replaced, so that judging again gives the same verdict.
+
+    Raises:
+        RegistryError: the champion cannot score the rows, because features it needs are no longer built.
+        UnsafeArtifact, TrackingUnavailable: the champion's model cannot be loaded.
+        StoreError, IntegrityError: a snapshot is missing or damaged.
+    """
+    with warehouse.begin() as connection:
+        champion = _rival(ledger.history(connection, line.name), candidate)
+        rival = None if champion is None else ledger.candidate(connection, line.name, champion)
+    rows = snapshots.get(warehouse, candidate.evidence_digest)
+    contenders = [CANDIDATE, *NAIVE]
+    if rival is not None:
+        rows = rows[rows["event_time"] > rival.trained_through].reset_index(drop=True)
+        model = models.load(warehouse, settings, line, rival.version)
+        features = _features(line, rows, snapshots.get(warehouse, candidate.snapshot_digest))
+        rows[CHAMPION] = models.score(model, features, line, rival.version)
+        contenders.insert(1, CHAMPION)
+    losses = pd.DataFrame({name: mean_loss(rows, name) for name in contenders})
+    returns = _returns(line, rows, contenders)
+    return Evidence(
+        line=line.name, version=candidate.version, as_of=candidate.as_of, champion_version=champion,
+        opponent=CHAMPION if rival is not None else _best_naive(losses), losses=losses, net_returns=returns,
+        metrics={name: _metrics(rows, name, returns) for name in contenders} if len(rows) else {},
+        rows=len(rows), trials=candidate.trials, overlap=line.target.horizon_bars - 1)
+
+
+def mean_loss(rows: pd.DataFrame, contender: str) -> pd.Series:
+    """Cross-sectional mean log loss (nats) of a column of probabilities per ``event_time``, ascending."""
+    if rows.empty:
+        return pd.Series(dtype=np.float64, index=pd.DatetimeIndex([], tz="UTC", name="event_time"))
+    return pd.Series(metrics.losses(rows["y"], rows[contender])).groupby(rows["event_time"]).mean().sort_index()
+
+
+def _rival(history: list[Promotion], candidate: Candidate) -> int | None:
+    for row in history:
+        if row.version == candidate.version and row.action is Action.PROMOTE:
+            return row.previous
+    return history[-1].version if history else None
+
+
+def _features(line: Line, rows: pd.DataFrame, snapshot: pd.DataFrame) -> pd.DataFrame:
+    """The feature values of exactly these rows, in their order."""
+    found = rows[["symbol", "event_time"]].merge(snapshot, on=["symbol", "event_time"], how="left", indicator=True)
+    if len(found) != len(rows) or (found["_merge"] != "both").any():
+        raise ContractError(f"the evidence of {line.name} has rows that its training snapshot lacks; train again")
+    return found
+
+
+def _best_naive(losses: pd.DataFrame) -> str:
+    means = losses[list(NAIVE)].mean()
+    return str(means.idxmin()) if means.notna().any() else NAIVE[0]
+
+
+def _returns(line: Line, rows: pd.DataFrame, contenders: list[str]) -> pd.DataFrame | None:
+    if line.costs is None or rows["forward_return"].isna().all():
+        return None
+    costs, horizon = line.costs, line.target.horizon_bars
+    return pd.DataFrame({name: backtest.net_returns(rows, rows[name], costs, horizon) for name in contenders})
+
+
+def _metrics(rows: pd.DataFrame, contender: str, returns: pd.DataFrame | None) -> dict[str, float]:
+    found = metrics.classification(rows["y"], rows[contender])
+    if returns is not None:
+        net = returns[contender]
+        found |= {"net_return_mean": float(net.mean()), **backtest.summary(net)}
+    return found
