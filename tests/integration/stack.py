@@ -101,11 +101,11 @@ class Stack:
     def airflow(self) -> httpx.Client:
         """A client of Airflow's REST API (``/api/v2/...``), logged in."""
         settings = self.settings()
-        client = httpx.Client(base_url=settings.require("airflow_url"), timeout=30, trust_env=False)
-        answer = client.post("/auth/token", json={"username": settings.airflow_username,
-                                                  "password": settings.require("airflow_password")})
-        client.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
-        return client
+        url = settings.require("airflow_url")
+        answer = httpx.post(f"{url}/auth/token", timeout=30, trust_env=False, json={
+            "username": settings.airflow_username, "password": settings.require("airflow_password")})
+        token = answer.raise_for_status().json()["access_token"]
+        return httpx.Client(base_url=url, timeout=30, trust_env=False, headers={"Authorization": f"Bearer {token}"})
 
     def mlflow(self) -> httpx.Client:
         """A client of MLflow's REST API (``/api/2.0/mlflow/...``), logged in."""
