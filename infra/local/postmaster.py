@@ -67,24 +67,26 @@ def stop(data_dir: Path, timeout: float = 20.0) -> bool:
 
 def processes(data_dir: Path) -> list[psutil.Process]:
     """The postmaster and backends of this cluster: they all have ``data_dir`` as working directory."""
-    found: list[psutil.Process] = []
-    for process in psutil.process_iter(["name"]):
-        try:
-            if process.info["name"] == "postgres" and process.status() != psutil.STATUS_ZOMBIE \
-                    and Path(process.cwd()) == data_dir.resolve():
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
-    return found
+    return [process for process in psutil.process_iter(["name"])
+            if process.info["name"] == "postgres" and _works_in(process, data_dir)]
+
+
+def _works_in(process: psutil.Process, data_dir: Path) -> bool:
+    """Whether it is alive there. A zombie is not: a container's init may never collect it."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == data_dir.resolve()
+    except (psutil.Error, OSError):
+        return False
 
 
 def _gone(data_dir: Path, timeout: float) -> bool:
-    """Wait until no process of this cluster lives. Not ``psutil.wait``: a container's init may leave zombies."""
+    """Wait until no process of this cluster lives."""
     deadline = time.monotonic() + timeout
-    while processes(data_dir):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.03)
+    while known := processes(data_dir):  # looking at every process of the machine is dear: between, only at these
+        while any(_works_in(process, data_dir) for process in known):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
     return True
 
 
