@@ -25,3 +25,7 @@ FAILURE = "tidemark.failure"  # why a run is FAILED
 MODEL_FILE = "tidemark.model_file_sha256"
 #: SHA-256 of what was learned, whatever the container: equal for a faithful reproduction.
 MODEL_CONTENT = "tidemark.model_content_sha256"
+#: Written by the registry. What a version is now (``registry.standing.State``); the gate's outcome and its reasons.
+STATE = "tidemark.state"
+VERDICT = "tidemark.verdict"
+VERDICT_REASONS = "tidemark.verdict_reasons"

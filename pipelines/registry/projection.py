@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 
+from pipelines.contracts import tags as names
 from pipelines.contracts.line import Line
 from pipelines.contracts.records import Candidate, Verdict
 from pipelines.registry.client import ModelRegistry
 from pipelines.registry.standing import Standing
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-STATE, VERDICT, WHY = "tidemark.state", "tidemark.verdict", "tidemark.verdict_reasons"
 #: Separates the verdict from the description that training wrote, which stands below it.
 MARK = "\n\n---\n<!-- the model card -->\n\n"
 
@@ -39,10 +39,10 @@ def project(registry: ModelRegistry, line: Line, standing: Standing) -> list[str
             registry.set_alias(line, alias, version)
             changed.append(f"{line.name}: alias {alias} set to version {version}, was {present.get(alias, 'unset')}")
     for version, state in standing.states.items():
-        if version in known and known[version].tags.get(STATE) != state.value:
-            registry.tag_version(line, version, STATE, state.value)
+        if version in known and known[version].tags.get(names.STATE) != state.value:
+            registry.tag_version(line, version, names.STATE, state.value)
             changed.append(f"{line.name}: version {version} is {state.value}, "
-                           f"was {known[version].tags.get(STATE, 'untagged')}")
+                           f"was {known[version].tags.get(names.STATE, 'untagged')}")
     return changed
 
 
@@ -52,10 +52,10 @@ def publish(registry: ModelRegistry, line: Line, candidate: Candidate, verdict: 
     described = words(verdict) + MARK + found.description.split(MARK)[-1]
     if described != found.description:
         registry.describe_version(line, candidate.version, described)
-    tags = {VERDICT: verdict.outcome.value, WHY: "\n".join(verdict.reasons)}
-    if found.tags.get(VERDICT) != tags[VERDICT]:
-        registry.tag_version(line, candidate.version, VERDICT, tags[VERDICT])
-    registry.tag_run(candidate.run_id, tags)
+    outcome = verdict.outcome.value
+    if found.tags.get(names.VERDICT) != outcome:
+        registry.tag_version(line, candidate.version, names.VERDICT, outcome)
+    registry.tag_run(candidate.run_id, {names.VERDICT: outcome, names.VERDICT_REASONS: "\n".join(verdict.reasons)})
 
 
 def words(verdict: Verdict) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from pipelines.config import Settings
+from pipelines.contracts import tags
 from pipelines.contracts.line import Line
 from pipelines.registry import projection
 from pipelines.registry.client import ModelRegistry
-from pipelines.registry.projection import STATE
 from pipelines.registry.standing import Standing, State, standing
 from pipelines.store import Warehouse, events, ledger
 
@@ -49,9 +49,9 @@ def _strand(registry: ModelRegistry, line: Line, found: Standing, at: datetime) 
     patience = timedelta(hours=line.retrain.claim_hours)
     marked = []
     for version, item in registry.versions(line).items():
-        if version in found.states or item.tags.get(STATE) == State.STRANDED or at - item.created_at < patience:
+        if version in found.states or item.tags.get(tags.STATE) == State.STRANDED or at - item.created_at < patience:
             continue
-        registry.tag_version(line, version, STATE, State.STRANDED.value)
+        registry.tag_version(line, version, tags.STATE, State.STRANDED.value)
         marked.append(f"{line.name}: version {version} is in MLflow but not in the ledger, marked stranded; its run is "
                       f"{item.run_id}")
     lost = sorted(version for version in (found.champion, found.challenger) if version is not None
@@ -71,7 +71,7 @@ def _publish(warehouse: Warehouse, registry: ModelRegistry, line: Line, found: S
         with warehouse.begin() as connection:
             candidate = ledger.candidate(connection, line.name, version)
             verdict = ledger.latest_verdict(connection, line.name, version)
-        if verdict is not None and item.tags.get(projection.VERDICT) != verdict.outcome.value:
+        if verdict is not None and item.tags.get(tags.VERDICT) != verdict.outcome.value:
             projection.publish(registry, line, candidate, verdict)
             done.append(f"{line.name}: verdict {verdict.outcome.value} shown on version {version}")
     return done

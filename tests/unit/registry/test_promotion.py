@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 
 from pipelines.contracts.records import Action, Candidate, Outcome, Promotion
+from pipelines.contracts.tags import STATE
 from pipelines.errors import Conflict, RegistryError, TrackingUnavailable
 from pipelines.registry import history, promotion
-from pipelines.registry.projection import MARK, STATE
+from pipelines.registry.projection import MARK
 from pipelines.registry.reconcile import reconcile
 from pipelines.store import events, ledger
 from tests.unit.registry.world import AT, DAY, START, FakeRegistry, World, said
