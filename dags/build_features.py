@@ -1,10 +1,10 @@
 """
 ### Build features
 
-Materialises one UTC day of features per line, once both `bars` and `sentiment` have rung for the day: an immutable,
-content-addressed Parquet file per line, its digest in the warehouse. Each line has its own task and rings its own
-`features/<line>`, so that one line's trouble does not hold up the others. When an earlier day is still missing the
-task says so and tries again later.
+Materialises one UTC day of features per line when `sentiment` rings for the day: an immutable, content-addressed
+Parquet file per line, its digest in the warehouse. Each line has its own task and rings its own `features/<line>`, so
+that one line's trouble does not hold up the others. When the day's bars or an earlier day are still missing, the task
+says so and tries again later.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ from tidemark_airflow.lines import lines
 from tidemark_airflow.policies import dag_defaults
 
 with DAG(
-    schedule=PartitionedAssetTimetable(assets=assets.BARS & assets.SENTIMENT), params=partition_params(),
+    schedule=PartitionedAssetTimetable(assets=assets.SENTIMENT), params=partition_params(),
     **dag_defaults("build_features", title="Build features", doc=__doc__, tags={"features"}),
 ):
 
     @task(doc_md="One day's feature matrix of one line; XCom carries its reference and digest only.")
     def build(name: str) -> list[dict]:
         from pipelines.features import run
-        from tidemark_airflow.ordering import require_days_before
+        from tidemark_airflow.ordering import require_days
 
         with work() as w:
-            require_days_before(w.warehouse, w.days[0])
+            require_days(w.warehouse, w.days[0], ("bars", "sentiment"))
             refs = [run.materialise(w.warehouse, w.line(name), day) for day in w.days]
             w.announce(assets.features(name), digests=[ref.digest for ref in refs])
             return tell("materialised", refs)
 
     for line in lines():
-        build.override(task_id=f"build_{line.name}", owner=line.owner, outlets=[assets.features(line.name)])(line.name)
+        build.override(task_id=f"build_{line.name}", owner=line.owner, inlets=[assets.BARS, assets.SENTIMENT],
+                       outlets=[assets.features(line.name)])(line.name)

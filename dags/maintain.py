@@ -6,7 +6,7 @@ Every hour, and by hand: what a crash in between, a lost bell or the calendar ha
 * `reconcile`: MLflow's aliases and tags are set to what the ledger says, and runs that died are marked FAILED
 * `watchdog`: claims that have expired go back; the tables have their partitions for the months to come; the text of
   each line is recorded
-* `listen`: a pending request or an unjudged candidate that nobody works on has its bell rung again
+* `listen`: a pending request, an unjudged candidate or an ingested day that nobody works on has its bell rung again
 
 All three are repairs: on a healthy system they change nothing.
 """
@@ -58,9 +58,16 @@ with DAG(
         with work() as w:
             w.announce(assets.candidate(name), upkeep.waiting_versions(w, name))
 
+    @task(outlets=[assets.DOCUMENTS])
+    def ring_days() -> None:
+        from tidemark_airflow import ordering
+
+        with work() as w:
+            w.announce(assets.DOCUMENTS, ordering.forgotten_days(w))
+
     heard = listen()
     reconcile()
-    watchdog() >> heard
+    watchdog() >> heard >> ring_days()
     for line in lines():
         heard >> ring_retrain.override(
             task_id=f"ring_retrain_{line.name}", outlets=[assets.retrain(line.name)])(line.name)

@@ -4,8 +4,13 @@ Data assets (``bars``, ``documents``, ``sentiment``, ``features/<line>``, ``pred
 day, ``YYYY-MM-DD``. Doorbells for the ledger are keyed by what they are about: ``retrain/<line>`` by the day of the
 request's ``as_of``, ``candidate/<line>`` and ``champion/<line>`` by the version, ``v3``.
 
-All are partitioned, because Airflow passes an event with a partition key to partition-aware DAGs only: one DAG in
-the circle without keys would cut it.
+Two rules, both from how Airflow 3.3 works:
+
+* All are partitioned: an event with a partition key is passed to partition-aware DAGs only, so one DAG in the circle
+  without keys would cut it.
+* A DAG listens to one asset. Of two assets that ring for the same partition in the same moment, each can end up in a
+  pending run of its own that waits for the other for ever (apache/airflow#71070). What else a day needs is read from
+  the warehouse (``ordering.py``).
 """
 
 from __future__ import annotations

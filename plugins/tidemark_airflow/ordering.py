@@ -1,9 +1,15 @@
-"""Days in order: a day's features look back over the days before, so those have to be there first."""
+"""Days in order: what a day needs has to be in the warehouse, whatever has rung.
+
+A bell says that one input of a day is there. Whether the others are, and the days that the day looks back on, is
+read from ``ai_trading.loads``.
+"""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from tidemark_airflow.context import Work, tell
 
 if TYPE_CHECKING:
     from pipelines.contracts.window import Window
@@ -11,13 +17,16 @@ if TYPE_CHECKING:
 
 #: The longest look-back of features (168 bars) and aggregates (1 week), and a day for bars that came late.
 LOOK_BACK = timedelta(days=8)
+#: A day whose input came this long ago and that nobody has finished was forgotten, not delayed.
+PATIENCE = timedelta(minutes=15)
 
 
-def require_days_before(warehouse: Warehouse, day: Window, datasets: tuple[str, ...] = ("bars", "sentiment")) -> None:
-    """Check that nothing is missing between the first day ever loaded and ``day``, as far as it looks back.
+def require_days(warehouse: Warehouse, day: Window, datasets: tuple[str, ...]) -> None:
+    """Check that ``day`` is loaded, and that no day is missing between the first one ever loaded and it, as far as it
+    looks back.
 
     Raises:
-        NotReady: a day is missing; the task tries again later.
+        NotReady: something is missing; the task tries again later.
     """
     from pipelines.contracts.window import Window
     from pipelines.errors import NotReady
@@ -27,8 +36,29 @@ def require_days_before(warehouse: Warehouse, day: Window, datasets: tuple[str, 
         for dataset in datasets:
             first = derived.read(connection, tables.loads, columns=["window_start"], where={"dataset": dataset},
                                  order=["window_start"], limit=1)
-            start = day.start if first.empty else max(day.start - LOOK_BACK, first["window_start"][0].to_pydatetime())
-            if start < day.start and not loads.covered(connection, dataset, Window(start, day.start)):
+            start = day.start if first.empty else min(
+                day.start, max(day.start - LOOK_BACK, first["window_start"][0].to_pydatetime()))
+            if not loads.covered(connection, dataset, Window(start, day.end)):
                 raise NotReady(
-                    f"{dataset} of a day between {start:%Y-%m-%d} and {day.start:%Y-%m-%d} are missing, and {day.key} "
-                    "looks back on them; the task tries again by itself, a backfill of the missing day mends it")
+                    f"{day.key} needs the {dataset} from {start:%Y-%m-%d} to {day.end:%Y-%m-%d}, and a day of them is "
+                    "missing; the task tries again by itself, a backfill of the missing day mends it for good")
+
+
+def forgotten_days(w: Work) -> list[str]:
+    """Partition keys of days that were ingested as a day, but that monitoring has not seen for every line: a bell was
+    lost (a paused DAG, a failed run) and has to ring again. The newest first, of the look-back only."""
+    from pipelines.contracts.window import Window
+    from pipelines.store import derived, tables
+
+    with w.warehouse.begin() as connection:
+        loaded = derived.read(connection, tables.loads, where={"dataset": ["bars", "documents"]},
+                              order=["-window_start"], limit=2 * 31)
+        days = {Window(row.window_start.to_pydatetime(), row.window_end.to_pydatetime())
+                for row in loaded.itertuples() if w.at - row.loaded_at > PATIENCE}
+        newest = max((day.end for day in days), default=w.at)
+        whole = sorted((day for day in days if len(day.key) == len("2024-01-01") and day.end > newest - LOOK_BACK),
+                       reverse=True)
+        seen = derived.read(connection, tables.drift_reports, columns=["line", "as_of"], by="as_of",
+                            where={"line": list(w.lines())}, start=newest - LOOK_BACK)
+    counts = seen.groupby("as_of")["line"].nunique()
+    return tell("forgotten days", [day.key for day in whole if counts.get(day.end, 0) < len(w.lines())])

@@ -34,16 +34,17 @@ def watchdog(w: Work) -> list[str]:
 
 
 def bells(w: Work) -> list[str]:
-    """Task ids of the bells that have to ring again: a pending request or an unjudged candidate nobody works on."""
+    """Task ids of the bells that have to ring again: for a pending request, an unjudged candidate, forgotten days."""
     from pipelines.contracts.records import RequestState
     from pipelines.store import ledger
+    from tidemark_airflow.ordering import forgotten_days
 
     names = list(w.lines())
     with w.warehouse.begin() as connection:
         asked = [f"ring_retrain_{name}" for name in names
                  if ledger.requests(connection, line=name, states={RequestState.PENDING})]
         unjudged = [f"ring_candidate_{name}" for name in names if ledger.unjudged(connection, name)]
-    return tell("bells", asked + unjudged)
+    return tell("bells", [*asked, *unjudged, *(["ring_days"] if forgotten_days(w) else [])])
 
 
 def waiting_versions(w: Work, name: str) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from pipelines.contracts.window import Window
 from pipelines.errors import NotReady
 from pipelines.store import Warehouse, loads
-from tidemark_airflow.ordering import LOOK_BACK, require_days_before
+from tidemark_airflow.ordering import LOOK_BACK, require_days
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -20,28 +20,31 @@ def days(first: int, last: int) -> Window:
 
 
 CASES: list[tuple[list[tuple[int, int]], int, bool]] = [
-    ([], 0, True),                           # the first day of all
-    ([(0, 1)], 1, True),
-    ([(0, 1)], 2, False),                    # yesterday is missing
-    ([(0, 1), (2, 3)], 3, False),            # a hole
-    ([(0, 2), (1, 3)], 3, True),             # overlapping loads
-    ([(0, 30)], 30, True),                   # one big load
-    ([(0, 1), (2, 30)], 30, True),           # the hole is too old to matter
-    ([(0, 20), (21, 30)], 30, True),
-    ([(0, 25), (26, 30)], 30, False),
-    ([(5, 6)], 2, True),                     # nothing before the first load can be missing
+    ([], 0, False),                          # nothing is loaded
+    ([(0, 1)], 0, True),                     # the first day of all
+    ([(0, 1)], 1, False),                    # the day itself is missing
+    ([(0, 1), (1, 2)], 1, True),
+    ([(0, 1), (2, 3)], 2, False),            # yesterday is missing
+    ([(0, 1), (2, 4)], 3, False),            # a hole
+    ([(0, 2), (1, 4)], 3, True),             # overlapping loads
+    ([(0, 31)], 30, True),                   # one big load
+    ([(0, 1), (2, 31)], 30, True),           # the hole is too old to matter
+    ([(0, 20), (21, 31)], 30, True),
+    ([(0, 25), (26, 31)], 30, False),
+    ([(2, 3), (5, 6)], 2, True),             # nothing before the first load can be missing
+    ([(5, 6)], 2, False),
 ]
 
 
-def test_days_before(warehouse: Warehouse) -> None:
+def test_days(warehouse: Warehouse) -> None:
     with warehouse.begin() as connection:
         for number, (loaded, _, _) in enumerate(CASES):
             for start, end in loaded:
                 loads.mark(connection, f"case {number}", days(start, end), rows=1, at=T0)
     for number, (_, day, ready) in enumerate(CASES):
         dataset = f"case {number}"
-        with nullcontext() if ready else pytest.raises(NotReady, match=f"{dataset} of a day between"):
-            require_days_before(warehouse, days(day, day + 1), (dataset,))
+        with nullcontext() if ready else pytest.raises(NotReady, match=f"the {dataset} from "):
+            require_days(warehouse, days(day, day + 1), (dataset,))
 
 
 def test_it_looks_back_as_far_as_the_longest_feature() -> None:

@@ -1,0 +1,197 @@
+"""Every DAG with ``dag.test()``, in the order of the way, on a small world: real PostgreSQL for the warehouse, for
+Airflow's own tables and for Optuna, a real MLflow server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from infra.local.postgres import EmbeddedPostgres
+from pipelines.config import ROOT
+from pipelines.store import Warehouse
+from tests.fixtures.mlflow_server import MlflowServer, mlflow_server
+
+__all__ = ["mlflow_server"]
+
+LINE = "tide_1h"
+TOML = f"""
+name = "{LINE}"
+title = "A small line for a small world"
+owner = "tests"
+symbols = []
+[target]
+kind = "direction"
+horizon_bars = 1
+[features]
+groups = ["returns", "time", "sentiment"]
+[walk_forward]
+train_days = 14
+test_days = 3
+search_folds = 2
+evidence_days = 7
+[search]
+families = ["logistic_regression", "lightgbm"]
+trials = 4
+workers = 2
+nested_runs = 2
+[costs]
+[gate]
+alpha = 0.2
+min_rows = 100
+[drift]
+window_days = 3
+[retrain]
+on = ["data_drift", "performance"]
+"""
+START = datetime(2024, 1, 1, tzinfo=UTC)
+END = START + timedelta(days=40)
+DAY = {"partition": END.date().isoformat()}
+STEPS: list[tuple[str, dict[str, Any]]] = [
+    ("bootstrap", {"start": START.isoformat(), "end": END.isoformat()}),
+    (f"train_{LINE}", {"as_of": END.isoformat(), "reason": "bootstrap", "requested_by": "ann"}),
+    (f"promote_{LINE}", {}),
+    ("ingest_market", DAY), ("ingest_text", DAY), ("score_sentiment", DAY), ("build_features", DAY),
+    (f"predict_{LINE}", DAY), (f"monitor_{LINE}", DAY),
+    ("maintain", {}),
+]
+AGAIN = [step for step in STEPS if step[0].startswith(("ingest", "score", "build", "predict", "monitor"))]
+TOO_EARLY = [(f"train_{LINE}", {"as_of": (START + timedelta(days=3)).isoformat()}), ("maintain", {})]
+TABLES = ("bars", "documents", "indicators", "sentiment_scores", "mentions", "sentiment_aggregates", "snapshots",
+          "predictions", "outcomes", "quarantine", "drift_reports", "retrain_requests", "candidates", "verdicts",
+          "promotions")
+
+
+@dataclass(frozen=True)
+class World:
+    """A warehouse and the environment in which DAGs work on it."""
+
+    warehouse: Warehouse
+    environment: dict[str, str]
+
+    def play(self, steps: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+        done = subprocess.run([sys.executable, "-m", "tests.dags.play", json.dumps(steps)], cwd=ROOT, check=False,
+                              env=self.environment, capture_output=True, text=True, timeout=400)
+        played = [json.loads(line.removeprefix("PLAYED ")) for line in done.stdout.splitlines()
+                  if line.startswith("PLAYED ")]
+        assert len(played) == len(steps), (done.stdout[-3000:], done.stderr[-6000:])
+        return played
+
+    def count(self, *tables: str) -> dict[str, int]:
+        with self.warehouse.begin() as connection:
+            return {table: connection.exec_driver_sql(f"SELECT count(*) FROM ai_trading.{table}").scalar_one()
+                    for table in tables}
+
+    def one(self, query: str) -> Any:
+        with self.warehouse.begin() as connection:
+            return connection.exec_driver_sql(query).one()
+
+
+@pytest.fixture(scope="module")
+def world(postgres: EmbeddedPostgres, template_database: str, mlflow_server: MlflowServer,
+          tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    from pipelines.store.migrate import upgrade
+
+    home = tmp_path_factory.mktemp("home")
+    (home / "lines").mkdir()
+    (home / "lines" / f"{LINE}.toml").write_text(TOML, encoding="utf-8")
+    names = [f"chain_{os.getpid()}_{what}" for what in ("airflow", "warehouse", "optuna")]
+    postgres.create_databases(names)
+    airflow, warehouse, optuna = map(postgres.url, names)
+    upgrade(warehouse)
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "TIDEMARK", "MLFLOW"))},
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg",
+        "AIRFLOW_HOME": str(home / "airflow"), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow,
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"), "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False", "AIRFLOW__API_AUTH__JWT_SECRET": "j" * 64,
+        "TIDEMARK_HOME": str(home), "TIDEMARK_LINES_DIR": str(home / "lines"), "TIDEMARK_DATABASE_URL": warehouse,
+        "TIDEMARK_OPTUNA_URL": optuna, "TIDEMARK_SIMULATOR__DAYS": "45", "TIDEMARK_SIMULATOR__SYMBOLS": "3",
+        "TIDEMARK_SIMULATOR__EDGE": "3", "TIDEMARK_SCHEDULE_END": START.isoformat(),
+        **{f"TIDEMARK_{key.upper()}": value for key, value in mlflow_server.settings.items()}}
+    store = Warehouse(warehouse, str(home / "snapshots"))
+    yield World(store, environment)
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def played(world: World) -> dict[str, dict[str, Any]]:
+    """DAG → what its run did, on the way from an empty warehouse to a monitored day."""
+    runs = {item["dag"]: item for item in world.play(STEPS)}
+    print({name: item["seconds"] for name, item in runs.items()})
+    return runs
+
+
+@pytest.mark.parametrize("dag_id", [dag_id for dag_id, _ in STEPS])
+def test_each_dag_succeeds(played: dict[str, dict[str, Any]], dag_id: str) -> None:
+    run = played[dag_id]
+    assert run["state"] == "success"
+    assert set(run["tasks"].values()) <= {"success", "skipped"}, run["tasks"]
+
+
+@pytest.mark.parametrize(("dag_id", "rung"), [
+    ("bootstrap", []),
+    (f"train_{LINE}", [f"candidate/{LINE}@v1"]),
+    (f"promote_{LINE}", [f"champion/{LINE}@v1"]),
+    ("ingest_market", ["bars@2024-02-10"]),
+    ("ingest_text", ["documents@2024-02-10"]),
+    ("score_sentiment", ["sentiment@2024-02-10"]),
+    ("build_features", [f"features/{LINE}@2024-02-10"]),
+    (f"predict_{LINE}", [f"predictions/{LINE}@2024-02-10"]),
+    (f"monitor_{LINE}", []),
+    ("maintain", []),
+])
+def test_each_dag_rings_its_bell_for_its_partition(played: dict[str, dict[str, Any]], dag_id: str,
+                                                   rung: list[str]) -> None:
+    assert played[dag_id]["rung"] == rung
+
+
+def test_bootstrap_is_mapped_by_month_and_symbol(played: dict[str, dict[str, Any]]) -> None:
+    names = played["bootstrap"]["names"]
+    months = ("2024-01", "2024-02")
+    assert len(names) == len(set(names)) == 2 * (3 + 2)
+    assert {name for name in names if name.startswith(("documents", "indicators"))} == {
+        f"{kind} {month}" for kind in ("documents", "indicators") for month in months}
+
+
+def test_the_ledger_tells_the_story(played: dict[str, dict[str, Any]], world: World) -> None:
+    assert played
+    request = world.one("SELECT reason, state, requested_by, as_of FROM ai_trading.retrain_requests")
+    assert tuple(request) == ("bootstrap", "served", "ann", END)
+    promotion = world.one("SELECT version, previous, action, effective_at FROM ai_trading.promotions")
+    assert tuple(promotion) == (1, None, "promote", END)
+    predicted = world.one("SELECT count(*), count(DISTINCT (symbol, event_time)), min(available_at), max(available_at) "
+                          "FROM ai_trading.predictions")
+    assert predicted[0] == predicted[1] > 60
+    assert END <= predicted[2] <= predicted[3] < END + timedelta(days=1)
+    assert world.one("SELECT as_of, champion_version FROM ai_trading.drift_reports")[1] == 1
+    assert world.count("line_configs") == {"line_configs": 1}
+
+
+def test_a_day_done_again_changes_nothing(played: dict[str, dict[str, Any]], world: World) -> None:
+    assert played
+    before = world.count(*TABLES)
+    assert all(run["state"] == "success" for run in world.play(AGAIN))
+    assert world.count(*TABLES) == before
+
+
+def test_a_training_that_cannot_work_fails_at_once_and_says_why(
+        played: dict[str, dict[str, Any]], world: World) -> None:
+    assert played
+    train, maintain = world.play(TOO_EARLY)
+    assert train["state"] == "failed"
+    assert train["tasks"] == {"claim": "success", "open_training": "failed", "trials[0]": "upstream_failed",
+                              "trials[1]": "upstream_failed", "conclude": "upstream_failed", "close": "success"}
+    assert train["rung"] == []
+    state, detail = world.one("SELECT state, detail FROM ai_trading.retrain_requests ORDER BY id DESC LIMIT 1")
+    assert state == "pending"
+    assert "InsufficientData" in detail
+    assert maintain["rung"] == [f"retrain/{LINE}@{datetime.now(UTC).date()}"]
