@@ -19,6 +19,12 @@ class AirflowRefused(TidemarkError):
     """Airflow answered with an error, or a run ended in failure."""
 
 
+class AirflowBusy(AirflowRefused):
+    """Airflow has to finish something else first, such as the backfill before this one."""
+
+    retryable = True
+
+
 class AirflowTimeout(TidemarkError):
     """What was waited for did not come in time."""
 
@@ -66,6 +72,8 @@ class Airflow:
                 if attempt == 4:
                     raise AirflowRefused(f"{method} {path}: {error}") from error
                 time.sleep(2 * attempt + 1)
+        if answer.status_code == 409:
+            raise AirflowBusy(f"{method} {path}: {answer.text[:500]}")
         if answer.is_error:
             raise AirflowRefused(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
         return answer.json() if answer.content else {}
@@ -84,9 +92,16 @@ class Airflow:
     def backfill(self, dag_id: str, window: Window) -> int:
         """Ask for the daily partitions of ``window``, in order, one at a time; returns the backfill's id."""
         days = list(window.days())
-        return int(self.call("POST", "/backfills", json={
-            "dag_id": dag_id, "from_date": days[0].start.isoformat(), "to_date": days[-1].start.isoformat(),
-            "max_active_runs": 1, "reprocess_behavior": "completed"})["id"])
+        body = {"dag_id": dag_id, "from_date": days[0].start.isoformat(), "to_date": days[-1].start.isoformat(),
+                "max_active_runs": 1, "reprocess_behavior": "completed"}
+
+        def ask() -> dict[str, Any] | None:
+            try:
+                return self.call("POST", "/backfills", json=body)
+            except AirflowBusy:  # its runs may have ended a moment before the backfill itself is closed
+                return None
+
+        return int(poll(ask, timeout=60, what=f"the end of the backfill of {dag_id} before this one")["id"])
 
     def run(self, dag_id: str, run_id: str) -> Run:
         return Run.read(self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}"))
