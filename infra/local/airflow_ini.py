@@ -68,6 +68,9 @@ def options(home: Home, secrets: Secrets, port: int, database_url: str) -> dict[
             "base_log_folder": str(home.airflow / "logs"),
             "dag_processor_child_process_log_directory": str(home.airflow / "logs" / "dag_processor"),
             "colored_console_log": "False",
+            # One line per request and per DAG at each parse would bury the lines that tell why something died.
+            "namespace_levels": "http.access=WARNING airflow.models.dag=WARNING "
+                                "airflow.serialization.definitions.dag=WARNING",
         },
     }
 

@@ -41,9 +41,10 @@ class Progress:
     def seconds(self) -> float:
         return time.monotonic() - self._began
 
-    def say(self, text: str) -> None:
+    def say(self, *text: str | tuple[str, str]) -> None:
+        """One line with the seconds so far; a part may be (text, style)."""
         if not self._quiet:
-            self._console.print(f"[dim]{self.seconds:5.1f} s[/]  {text}")
+            self._console.print(Text.assemble((f"{self.seconds:5.1f} s", "dim"), "  ", *text), soft_wrap=True)
 
     def show(self, components: Sequence[Mapping[str, Any]]) -> None:
         """Show the present states (``state.json``'s components)."""
@@ -52,11 +53,12 @@ class Progress:
             self._live.update(self._table(components))
             return
         for part in components:
-            if self._last.get(part["name"]) != part["state"]:
+            before = self._last.get(part["name"])
+            if before != part["state"]:
                 self._last[part["name"]] = part["state"]
-                if part["state"] != "waiting":
-                    self.say(f"{part['name']:<14} [{STYLES.get(part['state'], '')}]{part['state']}[/] "
-                             f"{part['detail'] if part['state'] in ('backoff', 'unhealthy') else ''}".rstrip())
+                if part["state"] != "waiting" and not (before is None and part["state"] in ("healthy", "done")):
+                    why = f"  {part['detail']}" if part["state"] in ("backoff", "unhealthy") else ""
+                    self.say(f"{part['name']:<14} ", (part["state"], STYLES.get(part["state"], "")), why)
 
     def _table(self, components: Sequence[Mapping[str, Any]]) -> Table:
         table = Table.grid(padding=(0, 2))
