@@ -234,8 +234,6 @@ def _contrast(words: Sequence[Word], sentiments: list[float]) -> list[float]:
     for at in range(len(sentiments)):
         value = sentiments[at]
         heap = positions[value]
-        while sentiments[heap[0]] != value:
-            heapq.heappop(heap)
         first = heap[0]
         changed = value * 0.5 if first < pivot else value * 1.5 if first > pivot else value
         if changed != value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SentimentIntensityAnalyzer
+from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SPECIAL_CASES, SentimentIntensityAnalyzer
 
 from pipelines.sentiment import vader
 from pipelines.sentiment.vader import Analyzer
@@ -52,6 +53,23 @@ def test_equals_the_reference_on_fuzzed_texts() -> None:
     different = [text for text in texts if tuple(OURS.score(text)) != polarity(text)]
     assert different == []
     assert sum(polarity(text)[0] != 0 for text in texts) > 2000  # the fuzz does meet the rules
+
+
+NEIGHBOURS = ["never", "so", "this", "without", "doubt", "no", "or", "nor", "least", "at", "very", "kind", "of", "the",
+              "NOT", "x", "good"]
+
+
+@pytest.mark.parametrize("word", ["good", "BAD", "shit"])
+def test_equals_the_reference_on_every_neighbourhood(word: str) -> None:
+    texts = [f"x {' '.join(before)} {word}" for before in itertools.product(NEIGHBOURS, repeat=3)]
+    assert [text for text in texts if tuple(OURS.score(text)) != polarity(text)] == []
+
+
+@pytest.mark.parametrize("phrase", [*SPECIAL_CASES, *(name for name in BOOSTER_DICT if " " in name)])
+def test_equals_the_reference_around_idioms(phrase: str) -> None:
+    for text in (f"a b c {phrase}", f"a b c {phrase} good", f"good a b {phrase} bad a b", f"x y {phrase} z good",
+                 f"it is such a good {phrase} for all", phrase):
+        assert tuple(OURS.score(text)) == polarity(text), text
 
 
 @given(st.lists(st.one_of(st.sampled_from(RULE_WORDS), st.sampled_from(["good", "BAD", "great", "😀", "💔", "ok"]),
@@ -132,6 +150,9 @@ class TestHostileTexts:
 class TestAdditions:
     def test_words_override_the_lexicon(self) -> None:
         assert Analyzer({"good": -3.0}).score("good").compound < 0
+
+    def test_a_booster_has_no_charge_of_its_own(self) -> None:
+        assert Analyzer({"very": 3.0}).score("very").compound == 0
 
     def test_a_phrase_is_one_word(self) -> None:
         analyzer = Analyzer({}, {("to", "the", "moon"): 2.7})
