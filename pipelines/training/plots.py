@@ -17,16 +17,22 @@ from pipelines.validation import backtest
 
 DPI = 90
 TOP = 15
+LABELS = 0.3  # left margin where the y axis carries names
 COLOURS = {"candidate": "#1f5fa8", "base_rate": "#8a8a8a", "persistence": "#c98a1b"}
 EVIDENCE_SHADE = "#1f5fa8"
 
 
-def _picture(path: Path, title: str, draw: Callable[[Any], None], size: tuple[float, float] = (5.4, 4.0)) -> Path:
-    figure = Figure(figsize=size, layout="constrained")
+def _picture(path: Path, title: str, draw: Callable[[Any], None], size: tuple[float, float] = (5.4, 4.0),
+             left: float = 0.13) -> Path:
+    # Fixed margins: a layout engine draws each picture twice.
+    figure = Figure(figsize=size)
     axes = figure.subplots()
+    figure.subplots_adjust(left=left, right=0.97, bottom=0.13, top=0.92)
     draw(axes)
     axes.set_title(title, fontsize=10)
     axes.tick_params(labelsize=8)
+    axes.xaxis.label.set_fontsize(8)
+    axes.yaxis.label.set_fontsize(8)
     figure.savefig(path, dpi=DPI)
     return path
 
@@ -98,8 +104,8 @@ def importance(path: Path, explanation: Explanation) -> Path:
     def draw(axes: Any) -> None:
         top = explanation.importance.head(TOP)[::-1]
         axes.barh(top.index, top.to_numpy(), color=COLOURS["candidate"])
-        axes.set_xlabel(explanation.importance_unit, fontsize=8)
-    return _picture(path, "Feature importance", draw, (6.0, 4.6))
+        axes.set_xlabel(explanation.importance_unit)
+    return _picture(path, "Feature importance", draw, (6.4, 4.6), LABELS)
 
 
 def shap_summary(path: Path, explanation: Explanation) -> Path:
@@ -113,15 +119,16 @@ def shap_summary(path: Path, explanation: Explanation) -> Path:
                          linewidths=0)
         axes.axvline(0, color="black", lw=0.6)
         axes.set_yticks(range(len(order)), [explanation.names[column] for column in order])
-        axes.set_xlabel(f"SHAP value ({explanation.shap_unit}); blue: low feature value, red: high", fontsize=8)
-    return _picture(path, "What moves the prediction", draw, (6.4, 4.8))
+        axes.set_xlabel(f"SHAP value ({explanation.shap_unit}); blue: low feature value, red: high")
+    return _picture(path, "What moves the prediction", draw, (6.8, 4.8), LABELS)
 
 
 def equity(path: Path, books: Mapping[str, pd.DataFrame], evidence_start: pd.Timestamp,
            fold_starts: Sequence[pd.Timestamp]) -> Path:
     """Compounded net return after costs above, drawdown below; thin lines are folds, the shade is the evidence."""
-    figure = Figure(figsize=(7.2, 4.8), layout="constrained")
+    figure = Figure(figsize=(7.2, 4.8))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    figure.subplots_adjust(left=0.1, right=0.97, bottom=0.12, top=0.93, hspace=0.08)
     for name, table in books.items():
         net = table["net"]
         upper.plot(net.index, backtest.equity(net) - 1.0, lw=1.2, color=COLOURS.get(name), label=name)
@@ -137,7 +144,7 @@ def equity(path: Path, books: Mapping[str, pd.DataFrame], evidence_start: pd.Tim
     upper.set_ylabel("net return", fontsize=8)
     lower.set_ylabel("drawdown", fontsize=8)
     upper.legend(fontsize=8, loc="upper left")
-    figure.autofmt_xdate()
+    lower.tick_params(axis="x", labelrotation=20)
     figure.savefig(path, dpi=DPI)
     return path
 
@@ -163,10 +170,11 @@ def search_history(path: Path, trials: Sequence[TrialRecord]) -> Path:
 def parameter_importance(path: Path, shares: Mapping[str, float]) -> Path:
     """Share of each parameter in the variation of the loss (PED-ANOVA)."""
     def draw(axes: Any) -> None:
-        top = sorted(shares.items(), key=lambda item: -item[1])[:TOP][::-1]
+        felt = [(name, share) for name, share in shares.items() if share > 0]
+        top = sorted(felt, key=lambda item: -item[1])[:TOP][::-1]
         if top:
             axes.barh([name for name, _ in top], [share for _, share in top], color=COLOURS["candidate"])
         else:
             axes.text(0.5, 0.5, "too few complete trials", ha="center", va="center", transform=axes.transAxes)
-        axes.set_xlabel("share", fontsize=8)
-    return _picture(path, "Parameter importance", draw, (6.0, 4.0))
+        axes.set_xlabel("share")
+    return _picture(path, "Parameter importance", draw, (6.8, 4.0), LABELS)

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -73,6 +74,16 @@ def connect(settings: Settings) -> MlflowClient:
     return MlflowClient(tracking_uri=url, registry_uri=url)
 
 
+def warm() -> None:
+    """Import what storing a model needs and let MLflow list the installed packages, both once per process: seconds
+    that a forked task need not spend again."""
+    for name in (*(f"mlflow.{flavor}" for flavor in MODEL_FILES), "skops.io"):
+        import_module(name)
+    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
+
+    warn_dependency_requirement_mismatches([f"numpy=={np.__version__}"])
+
+
 @contextmanager
 def vendor_errors(url: str, otherwise: type[TidemarkError] = TrainingError) -> Iterator[None]:
     """Translate MLflow's errors: unreachable or failing servers may be retried, the rest is ``otherwise``."""
@@ -115,9 +126,15 @@ class Tracker:
     def __init__(self, settings: Settings) -> None:
         self.url = settings.require("mlflow_url").rstrip("/")
         self._client = connect(settings)
+        self._experiments: dict[str, str] = {}
 
     def experiment(self, line: Line) -> str:
         """Id of the line's experiment, made when it is not there yet; two callers at once get the same one."""
+        if line.experiment not in self._experiments:
+            self._experiments[line.experiment] = self._find_or_make(line)
+        return self._experiments[line.experiment]
+
+    def _find_or_make(self, line: Line) -> str:
         with vendor_errors(self.url):
             found = self._client.get_experiment_by_name(line.experiment)
             if found is None:

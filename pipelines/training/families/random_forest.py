@@ -54,7 +54,7 @@ class RandomForestFamily:
 
     name = "random_forest"
     flavor = "sklearn"
-    defaults: Mapping[str, Any] = {"n_estimators": 50, "max_depth": 6, "min_samples_leaf": 50, "max_features": 0.2}
+    defaults: Mapping[str, Any] = {"n_estimators": 40, "max_depth": 5, "min_samples_leaf": 50, "max_features": 0.2}
     packages = ("scikit-learn", "skops")
     # Reviewed: a tree is arrays of nodes and no code. scikit-learn checks their shapes when it loads them, but trusts
     # the indices in them when it predicts; `_checked` does not.
@@ -64,10 +64,10 @@ class RandomForestFamily:
 
     def space(self, trial: Any) -> dict[str, Any]:
         return {
-            "n_estimators": trial.suggest_int("n_estimators", 30, 80, step=10),
-            "max_depth": trial.suggest_int("max_depth", 3, 8),
+            "n_estimators": trial.suggest_int("n_estimators", 20, 60, step=10),
+            "max_depth": trial.suggest_int("max_depth", 3, 7),
             "min_samples_leaf": trial.suggest_int("min_samples_leaf", 20, 200, log=True),
-            "max_features": trial.suggest_float("max_features", 0.1, 0.4),
+            "max_features": trial.suggest_float("max_features", 0.05, 0.3),
         }
 
     def fit(self, features: FloatArray, labels: FloatArray, feature_names: tuple[str, ...],

@@ -192,7 +192,8 @@ def test_a_wrong_login_is_named(mlflow_server: MlflowServer, line: Line) -> None
         Tracker(Settings(**{**mlflow_server.settings, "mlflow_password": "wrong-password-1"})).experiment(line)
 
 
-def test_a_deleted_experiment_is_a_refusal(tracker: Tracker, client: MlflowClient, line: Line) -> None:
+def test_a_deleted_experiment_is_a_refusal(tracker: Tracker, client: MlflowClient, mlflow_server: MlflowServer,
+                                           line: Line) -> None:
     client.delete_experiment(tracker.experiment(line))
     with pytest.raises(TrainingError, match="is deleted in MLflow; restore it"):
-        tracker.experiment(line)
+        Tracker(Settings(**mlflow_server.settings)).experiment(line)

@@ -1,0 +1,12 @@
+"""Import this in a process that forks trainings (Airflow's scheduler): they find every library loaded."""
+
+from __future__ import annotations
+
+import shap  # noqa: F401
+from matplotlib.backends import backend_agg  # noqa: F401
+
+from pipelines.training import families, record, stage  # noqa: F401
+
+for _name in families.names():
+    families.get(_name)
+record.warm()
