@@ -1,7 +1,7 @@
 """One check of one line as of one time: what the champion was trained on against what it sees now.
 
 Reads snapshots, predictions and outcomes; writes one row of ``ai_trading.drift_reports``, always the same one for the
-same line and time; and on an alarm, Evidently's page on the champion's MLflow run.
+same line and time; and when an alarm begins, Evidently's page on the champion's MLflow run.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pipelines.serving.rows import rows
 from pipelines.store import Warehouse, asof, derived, ledger, snapshots, tables, upsert
 from pipelines.validation import metrics
 
+ALARMS = ("data_drift", "prediction_drift", "performance_drift")
 #: AUC and accuracy are reported over this many days.
 SCORE_DAYS = 7
 #: Predictions and losses are compared once they cover this share of the window.
@@ -43,7 +44,7 @@ def check(warehouse: Warehouse, settings: Settings, line: Line, as_of: datetime)
     with a reference too short for windows, the report says nothing and raises no alarm.
 
     Raises:
-        TrackingUnavailable: there is an alarm and its page could not be logged; the report is stored.
+        TrackingUnavailable: an alarm begins and its page could not be logged; the report is stored.
         RegistryError, ContractError, StoreError, StoreUnavailable
     """
     with warehouse.begin() as connection:
@@ -58,14 +59,16 @@ def check(warehouse: Warehouse, settings: Settings, line: Line, as_of: datetime)
     reference, current = snapshots.get(warehouse, champion.snapshot_digest), rows(warehouse, line, window)
     report = _data(line, champion, reference, current, as_of)
     with warehouse.begin() as connection:
-        persistent = report.data_drift and _earlier(connection, report) >= line.drift.persistence - 1
+        streak, ringing = _earlier(connection, report)
         watched = _watched(connection, line, champion, as_of)
     evidence = snapshots.get(warehouse, champion.evidence_digest)
-    report = replace(_live(line, report, evidence, watched, window), data_drift=persistent)
+    report = replace(_live(line, report, evidence, watched, window),
+                     data_drift=report.data_drift and streak >= line.drift.persistence - 1)
+    begins = bool(_alarms(report) - ringing)
 
     from pipelines.monitoring import evidently_report  # its import takes seconds
 
-    seen = evidently_report.run(reference, current, report, line.drift, html=report.alarm)
+    seen = evidently_report.run(reference, current, report, line.drift, html=begins)
     _store(warehouse, report, seen.summary if seen else None)
     if seen is not None and seen.html is not None:
         from pipelines.registry.client import ModelRegistry
@@ -89,13 +92,19 @@ def _data(line: Line, champion: Candidate, reference: pd.DataFrame, current: pd.
                            champion.version, champion.snapshot_digest, len(current))
 
 
-def _earlier(connection: Connection, report: DriftReport) -> int:
-    """How many checks of this champion, directly before this one and in a row, were over the share."""
+def _earlier(connection: Connection, report: DriftReport) -> tuple[int, set[str]]:
+    """How many checks of this champion, directly before this one and in a row, were over the share; and which alarms
+    the last of them raised."""
     found = derived.read(
-        connection, tables.drift_reports, columns=["as_of", "metrics"], by="as_of", end=report.as_of,
+        connection, tables.drift_reports, columns=["as_of", "metrics", *ALARMS], by="as_of", end=report.as_of,
         where={"line": report.line, "champion_version": report.champion_version}, order=["-as_of"], limit=100)
     over = [bool(values.get("over_share")) for values in found["metrics"]]
-    return over.index(False) if False in over else len(over)
+    streak = over.index(False) if False in over else len(over)
+    return streak, {name for name in ALARMS if len(found) and bool(found[name].iloc[0])}
+
+
+def _alarms(report: DriftReport) -> set[str]:
+    return {name for name in ALARMS if getattr(report, name)}
 
 
 def _watched(connection: Connection, line: Line, champion: Candidate, as_of: datetime) -> pd.DataFrame:
