@@ -31,20 +31,25 @@ def marked(home: Path, component: str | None = None) -> list[psutil.Process]:
     """Living processes of the stack in ``home`` (of one component, if given), without this one."""
     found: list[psutil.Process] = []
     for process in psutil.process_iter():
-        try:
-            environment = process.environ()
-        except (psutil.Error, OSError):
-            continue
-        if environment.get(STACK) == str(home) and component in (None, environment.get(COMPONENT)) \
-                and process.pid != os.getpid() and alive(process):
+        name = component_of(process, home)
+        if name is not None and component in (None, name) and process.pid != os.getpid() and alive(process):
             found.append(process)
     return found
 
 
-def component_of(process: psutil.Process) -> str:
+def component_of(process: psutil.Process, home: Path) -> str | None:
+    """The component of the stack in ``home`` that a process belongs to; None if to none."""
     with contextlib.suppress(psutil.Error, OSError):
-        return process.environ().get(COMPONENT, "")
-    return ""
+        try:
+            environment = process.environ()
+        except psutil.AccessDenied:
+            # As root PostgreSQL has another uid, and a container may forbid root to look into it; its command line
+            # everybody may read.
+            ours = process.name() == "postgres" and str(home / "postgres" / "data") in process.cmdline()
+            return "postgres" if ours else None
+        if environment.get(STACK) == str(home):
+            return environment.get(COMPONENT, "")
+    return None
 
 
 def leaders(processes: Iterable[psutil.Process]) -> list[psutil.Process]:

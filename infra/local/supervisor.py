@@ -47,8 +47,9 @@ def sweep(home: Home) -> int:
 
     Returns how many processes there were (PostgreSQL counts as one).
     """
-    left = [process for process in processes.marked(home.path) if processes.component_of(process) != "postgres"]
-    asked = processes.leaders(left) + [process for process in left if processes.component_of(process) == "mlflow"]
+    left = [process for process in processes.marked(home.path)
+            if processes.component_of(process, home.path) != "postgres"]
+    asked = {*processes.leaders(left), *processes.marked(home.path, "mlflow")}
     processes.send(asked, signal.SIGTERM)
     processes.wait_gone(asked, 8)
     remaining = processes.wait_gone(left, 0.5)  # what a leader did not take with it would not go by itself
@@ -74,11 +75,14 @@ class Supervisor:
         self._phase, self._error, self._applied = "starting", "", ""
         self._logins: tuple[tuple[str, str, str, str], ...] = ()
 
-    def run(self) -> int:
-        """Run until SIGTERM. Returns the exit code: 0, or 1 if the stack could not be planned."""
+    def listen(self) -> None:
+        """Hear signals. To be called before anybody can know our pid."""
         signal.signal(signal.SIGTERM, lambda *_: self._set(self._stop))
         signal.signal(signal.SIGINT, lambda *_: self._set(self._stop))
         signal.signal(signal.SIGHUP, lambda *_: self._set(self._reload))
+
+    def run(self) -> int:
+        """Run until SIGTERM. Returns the exit code: 0, or 1 if the stack could not be planned."""
         code = 0
         try:
             self._write()
@@ -180,10 +184,12 @@ def main(home: Home) -> int:
         print("another supervisor is running", file=sys.stderr)
         return 3
     with held:
+        supervisor = Supervisor(home)
+        supervisor.listen()
         me = {"pid": os.getpid(), "created": processes.identity(os.getpid())}
         secrets.write_private(home.pid, json.dumps(me))
         try:
-            return Supervisor(home).run()
+            return supervisor.run()
         finally:
             with suppress(OSError):
                 home.pid.unlink()
