@@ -15,15 +15,14 @@ from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.records import EVIDENCE_COLUMNS
 from pipelines.errors import TrainingError
+from pipelines.features import NAIVE, feature_names
 from pipelines.training import families
 from pipelines.training.families.base import Fitted
 from pipelines.training.search import FoldScore
 from pipelines.validation import metrics
 from pipelines.validation.splits import Fold
 
-#: Columns that carry the naive baselines' inputs start with this; they are never features.
-BASE_PREFIX = "base_"
-PREVIOUS_LABEL = "base_prev_label"
+(PREVIOUS_LABEL,) = NAIVE
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,7 @@ def matrix(frame: pd.DataFrame) -> Matrix:
     missing = [column for column in (*FEATURE_META, *LABEL_COLUMNS) if column not in frame.columns]
     if missing:
         raise TrainingError(f"the snapshot lacks {', '.join(missing)}; build it with features.snapshot.training")
-    reserved = {*FEATURE_META, *LABEL_COLUMNS}
-    names = tuple(str(column) for column in frame.columns
-                  if column not in reserved and not str(column).startswith(BASE_PREFIX))
+    names = feature_names(frame)
     if not names:
         raise TrainingError("the snapshot has no feature column; check [features] groups of the line")
     labels = frame["y"].to_numpy(dtype=np.float64)

@@ -31,6 +31,8 @@ IntArray = np.ndarray[Any, np.dtype[np.int64]]
 _US = timedelta(microseconds=1)
 #: A logistic regression on fewer rows than this says more about the draw than about the market.
 MIN_TRAIN_ROWS = 50
+#: Share of the oldest training window that may be missing.
+WARM_UP = 0.25
 
 
 @dataclass(frozen=True)
@@ -136,13 +138,14 @@ def plan(line: Line, frame: pd.DataFrame) -> Plan:
         raise InsufficientData(
             f"{line.name} has no labelled rows; it needs {rules.history_days} days of history before as_of")
     first, end = frame["event_time"].min(), frame["event_time"].max() + line.bar
-    # The newest rows have no label yet (horizon), and a history rarely starts at midnight: a day of slack.
-    needed = timedelta(days=rules.history_days) - line.horizon - timedelta(days=1)
+    # Features warm up and the newest rows have no label yet: the oldest training window may be shorter for it.
+    needed = timedelta(days=rules.history_days - WARM_UP * rules.train_days)
     if end - first < needed:
         raise InsufficientData(
             f"{line.name} has {(end - first) / timedelta(days=1):.1f} days of labelled rows ({first} to {end}) and "
-            f"needs {needed / timedelta(days=1):.1f} (train {rules.train_days} + search {rules.search_folds} x "
-            f"{rules.test_days} + evidence {rules.evidence_days} days); load more history or shorten [walk_forward]")
+            f"needs {needed / timedelta(days=1):.1f} (train {1 - WARM_UP:.0%} of {rules.train_days} + search "
+            f"{rules.search_folds} x {rules.test_days} + evidence {rules.evidence_days} days); load more history or "
+            f"shorten [walk_forward]")
     embargo, train = line.bar * rules.embargo_bars, timedelta(days=rules.train_days)
     evidence_start = end - timedelta(days=rules.evidence_days)
     withheld = frame["label_end"] >= evidence_start - embargo

@@ -197,3 +197,30 @@ def test_a_deleted_experiment_is_a_refusal(tracker: Tracker, client: MlflowClien
     client.delete_experiment(tracker.experiment(line))
     with pytest.raises(TrainingError, match="is deleted in MLflow; restore it"):
         Tracker(Settings(**mlflow_server.settings)).experiment(line)
+
+
+def test_two_trainings_that_make_the_experiment_at_once_get_the_same_one(
+        tracker: Tracker, client: MlflowClient, mlflow_server: MlflowServer, line: Line,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    first = tracker.experiment(line)
+    late = Tracker(Settings(**mlflow_server.settings))
+    look, answers = late._client.get_experiment_by_name, [None]
+    monkeypatch.setattr(late._client, "get_experiment_by_name", lambda name: answers.pop() if answers else look(name))
+    assert late.experiment(line) == first
+
+
+def test_an_unknown_flavor_is_refused(tracker: Tracker, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = np.random.default_rng(0).standard_normal((100, 3)), np.arange(100) % 2 * 1.0
+    family = families.get("xgboost")
+    model = family.fit(features, labels, NAMES, family.defaults, seed=5)
+    monkeypatch.setattr(type(family), "flavor", "pickle")
+    with pytest.raises(TrainingError, match="no native format here; use one of xgboost, lightgbm, sklearn"):
+        tracker.model(line, begin(tracker, line), model, family, features)
+
+
+def test_everything_a_training_imports_can_be_paid_for_at_once() -> None:
+    import importlib
+    import sys
+
+    importlib.import_module("pipelines.training.warm")
+    assert {"mlflow.sklearn", "mlflow.xgboost", "mlflow.lightgbm", "skops.io", "shap", "optuna"} <= set(sys.modules)

@@ -213,7 +213,7 @@ def test_abort_gives_the_request_back_though_mlflow_is_down(
 
 def test_too_little_history_opens_no_run_and_gives_the_request_back(bench: Callable[..., Bench]) -> None:
     b = bench(make_frame(days=8))
-    with pytest.raises(InsufficientData, match=r"has 8\.0 days .* needs 19"):
+    with pytest.raises(InsufficientData, match=r"has 8\.0 days .* needs 17\.5"):
         b.open()
     assert b.client.get_experiment_by_name(b.line.experiment) is None
     assert b.state() == RequestState.PENDING

@@ -154,7 +154,8 @@ def test_evidence_days_that_do_not_divide_end_with_a_shorter_fold() -> None:
 
 
 def test_too_little_history_says_what_is_there_and_what_is_needed() -> None:
-    with pytest.raises(InsufficientData, match=r"has 5\.0 days .* needs 8\.0 \(train 4 \+ search 2 x 1 \+ evidence 3"):
+    words = r"has 5\.0 days .* needs 8\.0 \(train 75% of 4 \+ search 2 x 1 \+ evidence 3"
+    with pytest.raises(InsufficientData, match=words):
         plan(line(), panel(5 * 24))
     with pytest.raises(InsufficientData, match="no labelled rows"):
         plan(line(), panel(24).iloc[:0])
