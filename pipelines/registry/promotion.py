@@ -19,6 +19,9 @@ from pipelines.registry.client import ModelRegistry
 from pipelines.registry.standing import rollback_target, standing
 from pipelines.store import Warehouse, events, ledger
 
+#: How often the projection is made again while the ledger moves on; `maintain` mends what is left.
+_LOOKS = 5
+
 
 def record(warehouse: Warehouse, line: Line, candidate: Candidate, verdict: Verdict, *, at: datetime) -> int:
     """Enter a verdict into the ledger; its number. The same verdict again changes nothing."""
@@ -45,9 +48,8 @@ def apply(warehouse: Warehouse, settings: Settings, line: Line, candidate: Candi
         row = None
         if verdict.outcome is Outcome.PROMOTE and _agreed(connection, line, candidate.version):
             row = _promote(connection, candidate, verdict, actor=actor, at=at)
-        found = standing(connection, line)
     registry = ModelRegistry(settings)
-    projection.project(registry, line, found)
+    _show(warehouse, registry, line)
     projection.publish(registry, line, candidate, verdict)
     return row
 
@@ -98,14 +100,25 @@ def rollback(warehouse: Warehouse, settings: Settings, line: Line, *, to: int | 
         if row.id not in {earlier.id for earlier in history}:
             events.record(connection, at=at, kind="rollback", line=line.name, detail={
                 "version": target, "previous": present, "actor": actor, "reason": reason})
-        found = standing(connection, line)
     try:
-        projection.project(ModelRegistry(settings), line, found)
+        _show(warehouse, ModelRegistry(settings), line)
     except TrackingUnavailable as error:  # not retryable: a second rollback would go one champion further back
         raise RegistryError(
             f"{line.name} is rolled back to version {row.version} in the ledger, and that stands; MLflow's alias "
             f"follows with the next `maintain`, do not repeat the rollback. {error}") from error
     return row
+
+
+def _show(warehouse: Warehouse, registry: ModelRegistry, line: Line) -> None:
+    """Project the ledger, and look whether it still says the same: of two who change it at once, the slower one must
+    not leave its own, older picture behind."""
+    for _ in range(_LOOKS):
+        with warehouse.begin() as connection:
+            found = standing(connection, line)
+        projection.project(registry, line, found)
+        with warehouse.begin() as connection:
+            if standing(connection, line) == found:
+                return
 
 
 def _promote(connection: Connection, candidate: Candidate, verdict: Verdict, *, actor: str, at: datetime) -> Promotion:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from pipelines.contracts.line import Line
 from pipelines.contracts.records import Action, Candidate, Outcome, Promotion
 from pipelines.contracts.tags import STATE
 from pipelines.errors import Conflict, RegistryError, TrackingUnavailable
@@ -136,6 +137,22 @@ def test_there_and_back(world: World) -> None:
         rollback(world, to=9)
     with world.warehouse.begin() as connection:
         assert [detail["version"] for detail in events.list_rows(connection, kind="rollback")["detail"]] == [2, 1]
+
+
+def test_the_slower_of_two_does_not_leave_an_old_picture(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While version 2 is being shown as champion, somebody rolls back to version 1."""
+    apply(world, world.candidate(1), PROMOTE)
+    second, set_alias = world.candidate(2), fake(world).set_alias
+
+    def slow(line: Line, alias: str, version: int) -> None:
+        monkeypatch.setattr(fake(world), "set_alias", set_alias)
+        rollback(world)
+        set_alias(line, alias, version)
+
+    monkeypatch.setattr(fake(world), "set_alias", slow)
+    apply(world, second, PROMOTE, champion=1)
+    assert champions(world)[-1] == ("rollback", 1, 2)
+    assert fake(world).set == {"champion": 1}
 
 
 def test_a_rollback_without_mlflow_stands_and_must_not_be_repeated(world: World) -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.contracts.line import Retrain
@@ -81,6 +81,7 @@ def test_doing_nothing_has_a_reason_too(rules: Retrain, given_report: DriftRepor
     assert words in decision.reason_text
 
 
+@settings(max_examples=40)
 @given(alarms=st.lists(st.sampled_from(["", "data_drift", "performance"]), min_size=365, max_size=365),
        served=st.lists(st.booleans(), min_size=365, max_size=365), serve_after=st.integers(0, 6),
        cooldown=st.integers(0, 20), new_days=st.integers(0, 20))
