@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from pipelines.contracts.line import Line, load_lines
+from pipelines.contracts.line import Line
 from pipelines.contracts.records import Candidate, Reason, RequestState, RetrainRequest
 from pipelines.retrain import run
 from pipelines.store import Warehouse, events, ledger
+from tests.unit.registry.world import make_line
 from tests.unit.retrain.test_policy import NOW, report
 
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -19,7 +19,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture(scope="module")
 def line() -> Line:
-    return load_lines(Path(__file__).resolve().parents[3] / "mlflow" / "lines")["direction_1h"]
+    return make_line(retrain={"cooldown_days": 4, "min_new_days": 7})
 
 
 def trained(warehouse: Warehouse, as_of: datetime, version: int = 1) -> None:
