@@ -279,11 +279,13 @@ class Tracker:
 
     def running(self, line: Line) -> list[tuple[str, datetime, dict[str, str]]]:
         """(run id, start in UTC, tags) of the line's trainings that MLflow shows as RUNNING."""
-        experiment = self.experiment(line)
         query = f"attributes.status = 'RUNNING' and tags.`{tags.KIND}` = 'training'"
         with vendor_errors(self.url):
+            found = self._client.get_experiment_by_name(line.experiment)
+            if found is None:  # never trained: looking makes no experiment
+                return []
             return [(str(run.info.run_id), datetime.fromtimestamp(run.info.start_time / 1000, UTC), dict(run.data.tags))
-                    for run in self._client.search_runs([experiment], query)]
+                    for run in self._client.search_runs([found.experiment_id], query)]
 
     def link(self, line: Line, run_id: str) -> str:
         """Address of the run's page."""

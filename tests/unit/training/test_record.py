@@ -148,6 +148,8 @@ def test_a_model_that_cannot_be_stored_leaves_nothing(
 
 def test_a_dead_run_is_failed_with_its_reason_and_an_ended_one_stands(
         tracker: Tracker, client: MlflowClient, line: Line) -> None:
+    assert tracker.running(line) == []
+    assert client.get_experiment_by_name(line.experiment) is None
     run_id, other = begin(tracker, line), begin(tracker, line)
     assert {entry[0] for entry in tracker.running(line)} == {run_id, other}
     assert all(abs(started - datetime.now(UTC)) < timedelta(minutes=5) for _, started, _ in tracker.running(line))
