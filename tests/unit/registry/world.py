@@ -5,7 +5,6 @@ The truth is planted: ``return_1h`` carries an edge of the given strength; a neg
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -183,23 +182,17 @@ class World:
             self.models[version] = model
             self.registry.held[version] = Version(version, f"run{version}", "models:/m-0", AT, "# Card", {})
             return version, f"run{version}"
-        from mlflow.exceptions import MlflowException
+        from pipelines.training.record import Tracker
 
-        from pipelines.training.record import Tracker, connect
-
-        tracker, client, line = Tracker(self.settings), connect(self.settings), self.line
+        tracker, line = Tracker(self.settings), self.line
         run_id = tracker.start(line, line.name, {tags.LINE: line.name, tags.KIND: "training"}, {}, training,
                                dict.fromkeys(data.names, "double"))
         source, digest = tracker.model(line, run_id, model, families.get(family), data.features)  # type: ignore[arg-type]
-        with contextlib.suppress(MlflowException):  # it is there already
-            client.create_registered_model(line.registered_model)
-        made = client.create_model_version(
-            line.registered_model, source, run_id, description="# Card", await_creation_for=0,
-            model_id=source.removeprefix("models:/"), tags={
-                tags.LINE: line.name, tags.FAMILY: family, tags.MODEL_FILE: digest,
-                tags.MODEL_CONTENT: model.fingerprint()})  # type: ignore[attr-defined]
+        made = tracker.register(line, run_id, source, {
+            tags.LINE: line.name, tags.FAMILY: family, tags.MODEL_FILE: digest,
+            tags.MODEL_CONTENT: model.fingerprint()}, "# Card")  # type: ignore[attr-defined]
         tracker.finish(run_id)
-        return int(made.version), run_id
+        return made.version, run_id
 
 
 def said(outcome: Outcome, champion: int | None = None) -> Verdict:
