@@ -12,16 +12,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, CronPartitionTimetable, task
+from airflow.sdk import DAG, task
 
 from tidemark_airflow import assets
 from tidemark_airflow.context import partition_params, tell, work
 from tidemark_airflow.lines import schedule_end, schedule_ingest
 from tidemark_airflow.policies import dag_defaults, late_after
+from tidemark_airflow.timetables import DailyPartitions
 
 with DAG(
-    schedule=CronPartitionTimetable(schedule_ingest(), timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"),
-    end_date=schedule_end(), params=partition_params(), deadline=late_after(timedelta(hours=1)),
+    schedule=DailyPartitions(schedule_ingest(), until=schedule_end()), params=partition_params(),
+    deadline=late_after(timedelta(hours=1)),
     **dag_defaults("ingest_text", title="Ingest text", doc=__doc__, tags={"ingest"}),
 ):
 

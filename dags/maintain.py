@@ -17,11 +17,11 @@ from airflow.sdk import DAG, CronTriggerTimetable, task
 
 from tidemark_airflow import assets
 from tidemark_airflow.context import work
-from tidemark_airflow.lines import lines, schedule_end
+from tidemark_airflow.lines import lines
 from tidemark_airflow.policies import dag_defaults
 
 with DAG(
-    schedule=CronTriggerTimetable("17 * * * *", timezone="UTC"), end_date=schedule_end(),
+    schedule=CronTriggerTimetable("17 * * * *", timezone="UTC"),
     **dag_defaults("maintain", title="Maintain", doc=__doc__, tags={"upkeep"}),
 ):
 

@@ -22,6 +22,7 @@ import tidemark_airflow.training
 import tidemark_airflow.upkeep
 import tidemark_airflow.watching  # noqa: F401
 from tidemark_airflow.lines import setting
+from tidemark_airflow.timetables import DailyPartitions
 
 
 def mlflow_views() -> list[dict[str, Any]]:
@@ -36,4 +37,5 @@ class TidemarkPlugin(AirflowPlugin):
     """Registered by Airflow from the plugins folder."""
 
     name = "tidemark"
+    timetables: ClassVar[list[Any]] = [DailyPartitions]
     external_views: ClassVar[list[dict[str, Any]]] = mlflow_views()

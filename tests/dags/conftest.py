@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+from pathlib import Path
 
-# Airflow makes its home where it is first imported; a test must not make one in the user's home.
+# Airflow makes its home and looks for plugins where it is first imported; a test must not use the user's home.
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="tidemark-airflow-"))
+os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(Path(__file__).resolve().parents[2] / "plugins")
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,11 +78,13 @@ class World:
     environment: dict[str, str]
 
     def play(self, steps: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
-        done = subprocess.run([sys.executable, "-m", "tests.dags.play", json.dumps(steps)], cwd=ROOT, check=False,
-                              env=self.environment, capture_output=True, text=True, timeout=400)
-        played = [json.loads(line.removeprefix("PLAYED ")) for line in done.stdout.splitlines()
-                  if line.startswith("PLAYED ")]
-        assert len(played) == len(steps), (done.stdout[-3000:], done.stderr[-6000:])
+        log = Path(self.environment["TIDEMARK_HOME"]) / f"{steps[0][0]}.log"
+        with log.open("w", encoding="utf-8") as stream:
+            subprocess.run([sys.executable, "-m", "tests.dags.play", json.dumps(steps)], cwd=ROOT, check=False,
+                           env=self.environment, stdout=stream, stderr=subprocess.STDOUT, timeout=500)
+        lines = log.read_text(encoding="utf-8").splitlines()
+        played = [json.loads(line.removeprefix("PLAYED ")) for line in lines if line.startswith("PLAYED ")]
+        assert len(played) == len(steps), "\n".join(lines[-60:])
         return played
 
     def count(self, *tables: str) -> dict[str, int]:

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import DAG, Asset, CronPartitionTimetable
+from airflow.sdk import DAG, Asset
 from airflow.serialization.encoders import coerce_to_core_timetable
 from airflow.serialization.serialized_objects import DagSerialization
 
 from pipelines.config import ROOT, Settings
 from pipelines.contracts.line import load_lines
 from tidemark_airflow.policies import DEFAULT_POOL, ML_POOL, RETRIES, RetryWhenItHelps
+from tidemark_airflow.timetables import DailyPartitions
 
 FILES = sorted((ROOT / "dags").glob("*.py"))
 LINES = load_lines(Settings.model_fields["lines_dir"].default)
@@ -83,6 +84,8 @@ def test_a_dag_of_a_line_belongs_to_its_owner(bag: DagBag) -> None:
 
 
 def test_runs_come_one_at_a_time_and_are_not_caught_up(dag: DAG) -> None:
+    """No ``end_date``: it would leave runs from the trigger form without tasks."""
+    assert dag.end_date is None
     assert dag.max_active_runs == 1
     assert dag.catchup is False
 
@@ -117,8 +120,7 @@ def test_ingest_has_a_deadline_and_daily_partitions(bag: DagBag) -> None:
     for name in ("ingest_market", "ingest_text"):
         dag = bag.dags[name]
         assert dag.deadline, name
-        assert isinstance(dag.timetable, CronPartitionTimetable)
-        assert (dag.timetable.run_offset, dag.timetable.key_format) == (-1, "%Y-%m-%d")
+        assert isinstance(dag.timetable, DailyPartitions)
 
 
 @pytest.mark.parametrize("shape", WAY)

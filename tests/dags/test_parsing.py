@@ -1,7 +1,7 @@
 """Parsing a DAG file is cheap and needs nothing: no server, no settings, no library of ours or a vendor's.
 
-Counted in modules, not seconds. Each file is parsed in a fork of a process that has imported the Airflow SDK, as the
-DAG processor does it, with an empty environment and a database address at which nobody listens.
+Counted in modules, not seconds. Each file is parsed in a fork of a process that has imported what Airflow itself needs
+for parsing, as the DAG processor does it, with an empty environment and a database address at which nobody listens.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ FORBIDDEN = ("pipelines", "mlflow", "optuna", "evidently", "pandas", "numpy", "s
              "psycopg2", "matplotlib", "lightgbm", "xgboost", "shap")
 CODE = """
 import importlib.util, json, os, sys
-import airflow.sdk
-from airflow.sdk import DAG, Asset, CronPartitionTimetable, CronTriggerTimetable, PartitionedAssetTimetable, Param, task
+import airflow.dag_processing.dagbag
+from airflow.sdk import DAG, Asset, CronTriggerTimetable, PartitionedAssetTimetable, Param, task
 task.short_circuit, task.branch  # the decorators of the standard provider are loaded when first named
 for path in sys.argv[1:]:
     read, write = os.pipe()
