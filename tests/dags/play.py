@@ -1,6 +1,5 @@
-"""Runs DAGs with ``dag.test()``, one after the other, in a process of its own; prints what each has done as JSON.
-
-    python -m tests.dags.play '[["bootstrap", {"start": "2024-01-01"}], ...]'
+"""Runs DAGs with ``dag.test()`` in a process of its own: reads one ``["dag_id", {"param": value}]`` per line, answers
+each with a line ``PLAYED {...}``.
 
 Its environment says which Airflow, which warehouse and which MLflow. One process for all, because the first task of
 an Airflow process costs seconds and the following ones a tenth of one.
@@ -48,7 +47,7 @@ def play(dag: Any, conf: dict[str, Any]) -> dict[str, Any]:
         "rung": sorted(f"{name}@{key}" for name, key in rung)}
 
 
-def main(steps: list[tuple[str, dict[str, Any]]]) -> None:
+def main() -> None:
     from airflow.configuration import conf
     from airflow.dag_processing.dagbag import DagBag
 
@@ -56,9 +55,10 @@ def main(steps: list[tuple[str, dict[str, Any]]]) -> None:
     bag = DagBag(conf.get("core", "dags_folder"), collect_dags=True)
     if bag.import_errors:
         sys.exit(str(bag.import_errors))
-    for dag_id, params in steps:
+    for line in sys.stdin:
+        dag_id, params = json.loads(line)
         print("PLAYED " + json.dumps(play(bag.dags[dag_id], params)), flush=True)
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    main()
