@@ -51,7 +51,7 @@ down: ## Stop the embedded stack; leaves no process behind
 	@if [ -x $(BIN)/tidemark ]; then $(BIN)/tidemark down; fi
 
 test: setup ## All tests with coverage, including the real stack
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 lint: setup ## ruff, mypy strict on pipelines/, import-linter
 	@$(BIN)/ruff check .

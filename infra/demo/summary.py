@@ -92,17 +92,22 @@ def write(summary: dict[str, Any], path: Path) -> None:
     os.replace(partial, path)
 
 
+def interval(row: dict[str, Any]) -> str:
+    """The effect of one verdict with its interval; a dash where there was too little evidence to compute one."""
+    effect = row["effect"]
+    if effect is None or None in (effect["value"], effect["low"], effect["high"]):
+        return "-"
+    return f"{effect['value']:+.4f} [{effect['low']:+.4f}, {effect['high']:+.4f}] vs {row['opponent']}"
+
+
 def render(summary: dict[str, Any], console: Console) -> None:
     """The table that the demo ends with."""
     table = Table(title="What happened", title_justify="left", header_style="bold", show_lines=True)
     for column in ("what", "asked by", "verdict", "why", "log loss saved [95 %]", "AUC", "MLflow run"):
         table.add_column(column, overflow="fold")
     for row in summary["models"]:
-        effect = row["effect"]
-        interval = "-" if effect is None or effect["value"] is None else (
-            f"{effect['value']:+.4f} [{effect['low']:+.4f}, {effect['high']:+.4f}] vs {row['opponent']}")
-        table.add_row(row["what"], row["asked_for_by"] or "-", row["verdict"] or "-", "\n".join(row["why"]), interval,
-                      "-" if row.get("auc") is None else f"{row['auc']:.3f}", row.get("run", "-"))
+        table.add_row(row["what"], row["asked_for_by"] or "-", row["verdict"] or "-", "\n".join(row["why"]),
+                      interval(row), "-" if row.get("auc") is None else f"{row['auc']:.3f}", row.get("run", "-"))
     console.print(table)
     for item in summary["promotions"]:
         console.print(f"  {item['line']}: {item['action']} v{item['version']} by {item['actor']}, "

@@ -23,8 +23,9 @@ HEAVY = ("numpy", "pandas", "pyarrow.parquet", "scipy.stats", "sqlalchemy", "psy
          "mlflow.lightgbm", "mlflow.xgboost", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline",
          "lightgbm", "xgboost", "optuna", "skops.io", "shap", "matplotlib.pyplot", "evidently")
 OURS = ("pipelines.ingest.run", "pipelines.sentiment.run", "pipelines.features.run", "pipelines.features.snapshot",
-        "pipelines.training.stage", "pipelines.gate", "pipelines.registry.promotion", "pipelines.serving.batch",
-        "pipelines.monitoring.check", "pipelines.monitoring.evidently_report", "pipelines.retrain.run")
+        "pipelines.training.stage", "pipelines.training.warm", "pipelines.gate", "pipelines.registry.promotion",
+        "pipelines.serving.batch", "pipelines.monitoring.check", "pipelines.monitoring.evidently_report",
+        "pipelines.retrain.run")
 WAIT_SECONDS = 90.0
 
 
