@@ -108,12 +108,13 @@ def gate(
     json_output: JsonOption = False,
 ) -> None:
     """Judge candidates against the champion or the naive baselines, and act on the verdict."""
+    from pipelines.contracts.records import Outcome
     from pipelines.gate import decide
     from pipelines.registry import evidence, promotion
     from pipelines.store import ledger
 
     problem, settings = line_of(line), config.settings()
-    verdicts = []
+    verdicts: list[dict[str, Any]] = []
     with open_warehouse() as warehouse:
         with warehouse.begin() as connection:
             waiting = ([ledger.candidate(connection, problem.name, version)] if version is not None
@@ -126,7 +127,7 @@ def gate(
                                 actor=f"cli:{getpass.getuser()}", at=clock.now())
             verdicts.append({"line": problem.name, "version": candidate.version, "verdict": verdict})
     show(verdicts, as_json=json_output, title="verdicts")
-    if any(item["verdict"].outcome != "promote" for item in verdicts):
+    if any(item["verdict"].outcome is not Outcome.PROMOTE for item in verdicts):
         raise typer.Exit(1)
 
 
