@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, task
 
-from tidemark_airflow.context import tell, work
+from tidemark_airflow.context import Json, tell, work
 from tidemark_airflow.history import bootstrap_params
 from tidemark_airflow.policies import dag_defaults
 
@@ -21,7 +21,7 @@ with DAG(
 ):
 
     @task(doc_md="Cut the stretch into pieces.")
-    def plan() -> list[dict]:
+    def plan() -> Json:
         from tidemark_airflow import history
 
         with work() as w:
@@ -29,14 +29,14 @@ with DAG(
 
     @task(doc_md="Fetch, check and write one piece.",
           map_index_template="{{ task.op_kwargs.symbol or task.op_kwargs.kind }} {{ task.op_kwargs.start[:7] }}")
-    def load(start: str, end: str, kind: str, symbol: str | None) -> dict:
+    def load(start: str, end: str, kind: str, symbol: str | None) -> Json:
         from tidemark_airflow import history
 
         with work() as w:
             return history.load(w, start, end, kind, symbol)
 
     @task(doc_md="Scores, mentions and aggregates of the stretch, in order of time.")
-    def score() -> list[dict]:
+    def score() -> Json:
         from pipelines.sentiment import run
         from tidemark_airflow import history
 

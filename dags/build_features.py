@@ -12,7 +12,7 @@ from __future__ import annotations
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
 from tidemark_airflow import assets
-from tidemark_airflow.context import partition_params, tell, work
+from tidemark_airflow.context import Json, partition_params, tell, work
 from tidemark_airflow.lines import lines
 from tidemark_airflow.policies import dag_defaults
 
@@ -22,7 +22,7 @@ with DAG(
 ):
 
     @task(doc_md="One day's feature matrix of one line; XCom carries its reference and digest only.")
-    def build(name: str) -> list[dict]:
+    def build(name: str) -> Json:
         from pipelines.features import run
         from tidemark_airflow.ordering import require_days
 

@@ -15,7 +15,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, task
 
 from tidemark_airflow import assets
-from tidemark_airflow.context import partition_params, tell, work
+from tidemark_airflow.context import Json, partition_params, tell, work
 from tidemark_airflow.lines import schedule_end, schedule_ingest
 from tidemark_airflow.policies import dag_defaults, late_after
 from tidemark_airflow.timetables import DailyPartitions
@@ -27,7 +27,7 @@ with DAG(
 ):
 
     @task(outlets=[assets.BARS], doc_md="Fetch, check and write one day of bars and indicators.")
-    def ingest() -> list[dict]:
+    def ingest() -> Json:
         from pipelines.contracts.columns import Kind
         from pipelines.ingest import providers, run
 

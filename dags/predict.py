@@ -12,13 +12,13 @@ from __future__ import annotations
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
 from tidemark_airflow import assets
-from tidemark_airflow.context import partition_params, tell, work
+from tidemark_airflow.context import Json, partition_params, tell, work
 from tidemark_airflow.lines import lines
 from tidemark_airflow.policies import dag_defaults
 
 
 @task(doc_md="Champion and challenger score one day's rows.")
-def predict(name: str) -> list[dict]:
+def predict(name: str) -> Json:
     from pipelines.serving import batch
 
     with work() as w:

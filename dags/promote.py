@@ -15,14 +15,14 @@ from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
 from tidemark_airflow import assets
 from tidemark_airflow.approval import LedgerApproval
-from tidemark_airflow.context import work
+from tidemark_airflow.context import Json, work
 from tidemark_airflow.judging import promote_params
 from tidemark_airflow.lines import lines
 from tidemark_airflow.policies import ML_POOL, dag_defaults
 
 
 @task.short_circuit(pool=ML_POOL, doc_md="Evidence → verdict → ledger. Goes on only when the verdict is `promote`.")
-def judge(name: str) -> dict:
+def judge(name: str) -> Json:
     from tidemark_airflow import judging
 
     with work() as w:
@@ -30,7 +30,7 @@ def judge(name: str) -> dict:
 
 
 @task(doc_md="Ledger first, under its lock; then the MLflow alias.")
-def promote(name: str, judged: dict) -> dict:
+def promote(name: str, judged: dict) -> Json:
     from tidemark_airflow import judging
 
     with work() as w:

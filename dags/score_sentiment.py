@@ -12,7 +12,7 @@ from __future__ import annotations
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
 from tidemark_airflow import assets
-from tidemark_airflow.context import partition_params, tell, work
+from tidemark_airflow.context import Json, partition_params, tell, work
 from tidemark_airflow.policies import dag_defaults
 
 with DAG(
@@ -22,7 +22,7 @@ with DAG(
 
     @task(inlets=[assets.DOCUMENTS, assets.BARS], outlets=[assets.SENTIMENT],
           doc_md="Scores, mentions and aggregates of one day.")
-    def score() -> list[dict]:
+    def score() -> Json:
         from pipelines.sentiment import run
         from tidemark_airflow.ordering import require_days
 

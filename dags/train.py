@@ -15,7 +15,7 @@ from __future__ import annotations
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
 from tidemark_airflow import assets
-from tidemark_airflow.context import tell, work
+from tidemark_airflow.context import Json, tell, work
 from tidemark_airflow.lines import lines
 from tidemark_airflow.links import MlflowRunLink
 from tidemark_airflow.policies import ML_POOL, dag_defaults
@@ -23,7 +23,7 @@ from tidemark_airflow.training import train_params
 
 
 @task(doc_md="Take the open request out of the ledger, so that nobody else serves it.")
-def claim(name: str) -> dict:
+def claim(name: str) -> Json:
     from tidemark_airflow import training
 
     with work() as w:
@@ -31,7 +31,7 @@ def claim(name: str) -> dict:
 
 
 @task(pool=ML_POOL, doc_md="Snapshot, study and MLflow run. XCom carries their names.")
-def open_training(name: str, request: dict) -> dict:
+def open_training(name: str, request: dict) -> Json:
     from pipelines.training import stage
     from tidemark_airflow import training
 
@@ -52,7 +52,7 @@ def trials(name: str, session: dict, worker: int) -> int:
 
 
 @task(pool=ML_POOL, doc_md="Evidence, final fit, plots, model card, registration; the request is served.")
-def conclude(name: str, session: dict) -> dict:
+def conclude(name: str, session: dict) -> Json:
     from pipelines.training import stage
 
     with work() as w:

@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 TASK_FAILED = "task_failed"  # kind of the system event
 
+#: What a task returns. Of a task annotated as a dict, Airflow would push each key as an XCom of its own.
+Json = Any
+
 
 def partition_params() -> dict[str, Param]:
     """Params of every partitioned DAG, for runs by hand."""
@@ -168,5 +171,10 @@ def plain(value: Any) -> Any:
 def tell(title: str, report: Any) -> Any:
     """Log a report under its title and return it as JSON, for XCom."""
     shown = plain(report)
-    log.info("%s: %s", title, shown)
+    if isinstance(shown, list) and shown and all(isinstance(item, str) for item in shown):
+        log.info("%s:", title)
+        for sentence in shown:
+            log.info("  %s", sentence)
+    else:
+        log.info("%s: %s", title, shown)
     return shown

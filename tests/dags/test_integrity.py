@@ -105,6 +105,7 @@ def test_every_task_has_its_policy(dag: DAG) -> None:
         assert isinstance(policy, RetryWhenItHelps), task.task_id
         assert arguments.get("retries", task.retries) == RETRIES
         assert task.owner != "airflow"
+        assert not arguments.get("multiple_outputs", getattr(task, "multiple_outputs", False)), task.task_id
         assert task.pool == (ML_POOL if task.task_id in HEAVY else DEFAULT_POOL), task.task_id
         assert task.task_id.startswith("ring_") or task.doc_md, task.task_id
 
