@@ -31,18 +31,19 @@ _FAST = ("-c", "fsync=off", "-c", "full_page_writes=off")  # of the tests' own s
 _numbers = itertools.count()
 
 
-@pytest.hookimpl(tryfirst=True)
+def _on_stack(item: pytest.Item) -> bool:
+    return item.get_closest_marker("stack") is not None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """For pytest-xdist: what needs the real stack goes to one worker, and the tests of one file stay together, so
+    that their fixtures are made once."""
+    item.add_marker(pytest.mark.xdist_group("stack" if _on_stack(item) else item.path.stem))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For pytest-xdist: one worker plays on the real stack from the start while another goes through the rooms.
-
-    The tests of one file stay together, so that its fixtures are made once.
-    """
-    def on_stack(item: pytest.Item) -> bool:
-        return item.get_closest_marker("stack") is not None
-
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("stack" if on_stack(item) else str(item.path)))
-    items.sort(key=lambda item: not on_stack(item))
+    """The stack's tests take longest, so one worker begins with them while the other goes through the rooms."""
+    items.sort(key=lambda item: not _on_stack(item))
 
 
 @pytest.fixture(scope="session")
