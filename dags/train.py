@@ -7,7 +7,7 @@ when there is none the run ends skipped. By hand, the trigger form puts a reques
 claim → open (snapshot as of the request's time, Optuna study, MLflow run) → trials, mapped over workers that share
 one study on PostgreSQL → conclude (evidence on days that the search never saw, final fit, report, registration) →
 `candidate/<line>` rings with the version. Whatever fails, `close` marks the MLflow run FAILED with the cause and
-gives the request back.
+gives the request back, or closes it as failed when another try cannot help.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def conclude(name: str, session: dict) -> Json:
         return tell("candidate", candidate)
 
 
-@task(doc_md="Only after a failure: the MLflow run ends FAILED with the cause, the request goes back.")
+@task(doc_md="Only after a failure: the MLflow run ends FAILED with the cause, the request is settled.")
 def close(request: dict, session: dict | None, candidate: dict | None) -> None:
     from tidemark_airflow import training
 

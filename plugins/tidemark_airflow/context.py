@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, Param, get_current_context
+from airflow.sdk.exceptions import AirflowException
 
 if TYPE_CHECKING:
     from pipelines.config import Settings
@@ -127,9 +128,10 @@ def work() -> Iterator[Work]:
              context["outlet_events"])
     try:
         yield w
+    except AirflowException:  # a skip is no failure
+        raise
     except Exception as error:
-        if getattr(error, "retryable", None) is not None:
-            _record_failure(w, instance.task_id, instance.map_index, instance.try_number, error)
+        _record_failure(w, instance.task_id, instance.map_index, instance.try_number, error)
         raise
     finally:
         warehouse.close()
@@ -138,7 +140,8 @@ def work() -> Iterator[Work]:
 def _record_failure(w: Work, task: str, map_index: int | None, attempt: int, error: Exception) -> None:
     from pipelines.store import events
 
-    detail = {"run": w.run, "task": task, "map_index": map_index, "try": attempt, "error": describe(error)}
+    detail = {"run": w.run, "task": task, "map_index": map_index, "try": attempt, "error": describe(error),
+              "retryable": getattr(error, "retryable", None)}
     try:
         with w.warehouse.begin() as connection:
             events.record(connection, at=w.at, kind=TASK_FAILED, line=None, detail=detail)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,7 +21,7 @@ def train_params() -> dict[str, Param]:
     return {
         "reason": Param("manual", type="string", title="Reason", description=(
             "Why. One of bootstrap, schedule, data_drift, prediction_drift, performance, manual, or your own words "
-            "(kept in the ledger beside `manual`).")),
+            "(kept in the ledger beside `manual`). A request that is open already is served as it is.")),
         "as_of": Param(None, **text, title="As of", description=(
             "Train with what was known at this time (UTC, ISO 8601). Empty: when the newest bar became available.")),
         "requested_by": Param("airflow", type="string", title="Requested by", description="Who asks; kept in the "
@@ -100,27 +101,37 @@ def as_request(claimed: Mapping[str, Any]) -> Any:
 
 def close(w: Work, claimed: Mapping[str, Any], session: Mapping[str, Any] | None,
           candidate: Mapping[str, Any] | None) -> None:
-    """End a training that did not conclude: its MLflow run FAILED with the cause, its request back in the ledger."""
+    """End a training that did not conclude: its MLflow run FAILED with the cause, its request back in the ledger, or
+    closed as failed when another try cannot help (it would stand in the way of every later request)."""
+    from pipelines.contracts.records import RequestState
+    from pipelines.errors import Conflict
     from pipelines.store import ledger
     from pipelines.training import stage
 
     if candidate:
         tell("trained", {"version": candidate["version"], "family": candidate["family"]})
         return
-    cause = first_failure(w)
+    cause, hopeless = why_it_failed(w)
     tell("the training did not conclude", cause)
-    if session:
-        stage.abort(w.warehouse, w.settings, stage.Session.from_dict(session), cause, at=w.at)
-        return
-    with w.warehouse.begin() as connection:
-        ledger.release_request(connection, claimed["id"], at=w.at, detail=cause)
+    try:
+        if session:
+            stage.abort(w.warehouse, w.settings, stage.Session.from_dict(session), cause, at=w.at)
+    finally:  # the ledger is told even when MLflow is down
+        with suppress(Conflict), w.warehouse.begin() as connection:  # a served request stays served
+            if hopeless:
+                ledger.finish_request(connection, claimed["id"], RequestState.FAILED, at=w.at, detail=cause)
+            else:
+                ledger.release_request(connection, claimed["id"], at=w.at, detail=cause)
 
 
-def first_failure(w: Work) -> str:
-    """The cause that the failing task of this run left in the warehouse."""
+def why_it_failed(w: Work) -> tuple[str, bool]:
+    """The cause that this run's failing task has left in the warehouse, and whether another try is hopeless."""
     from pipelines.store import events
 
     with w.warehouse.begin() as connection:
         failures = events.list_rows(connection, kind=TASK_FAILED, start=w.at - LONGEST_TRAINING)["detail"]
-    mine = [detail for detail in failures if detail["run"] == w.run]
-    return f"{mine[-1]['task']}: {mine[-1]['error']}" if mine else f"a task was killed; see {w.run} in Airflow"
+    mine = [detail for detail in reversed(list(failures)) if detail["run"] == w.run]
+    if not mine:
+        return f"a task was killed; see {w.run} in Airflow", False
+    final = next((detail for detail in mine if detail["retryable"] is False), mine[0])
+    return f"{final['task']}: {final['error']}", final["retryable"] is False

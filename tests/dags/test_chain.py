@@ -210,6 +210,6 @@ def test_a_training_that_cannot_work_fails_at_once_and_says_why(
                               "trials[1]": "upstream_failed", "conclude": "upstream_failed", "close": "success"}
     assert train["rung"] == []
     state, detail = world.one("SELECT state, detail FROM ai_trading.retrain_requests ORDER BY id DESC LIMIT 1")
-    assert state == "pending"
+    assert state == "failed"
     assert "InsufficientData" in detail
-    assert [bell.split("@")[0] for bell in maintain["rung"]] == [f"retrain/{LINE}"]
+    assert maintain["rung"] == []

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from airflow.sdk.exceptions import AirflowSkipException
 
 from pipelines.config import Settings
 from pipelines.contracts.columns import Kind
@@ -63,14 +64,18 @@ def test_by_hand(in_task: Callable[..., Any], run_type: str, by_hand: bool) -> N
         assert w.at.tzinfo is UTC
 
 
-def test_a_failure_of_ours_leaves_its_cause(in_task: Callable[..., Any], settings: Settings) -> None:
+def test_a_failure_leaves_its_cause(in_task: Callable[..., Any], settings: Settings) -> None:
     in_task("train_x", task_id="trials", run_id="r9")
-    with pytest.raises(SourceUnavailable), work():
-        raise SourceUnavailable("the exchange is down; it will be back")
+    for error in (SourceUnavailable("the exchange is down"), ConfigError("a wrong key"), KeyError("bug"),
+                  AirflowSkipException("no failure")):
+        with pytest.raises(type(error)), work():
+            raise error
     with Warehouse.from_settings(settings).begin() as connection:
-        (detail,) = events.list_rows(connection, kind=TASK_FAILED)["detail"]
-    assert detail == {"run": "train_x/r9", "task": "trials", "map_index": -1, "try": 1,
-                      "error": "SourceUnavailable: the exchange is down; it will be back"}
+        details = list(events.list_rows(connection, kind=TASK_FAILED)["detail"])
+    assert details[-1] == {"run": "train_x/r9", "task": "trials", "map_index": -1, "try": 1, "retryable": True,
+                           "error": "SourceUnavailable: the exchange is down"}
+    assert [(detail["error"], detail["retryable"]) for detail in details[:-1]] == [
+        ("KeyError: 'bug'", None), ("ConfigError: a wrong key", False)]
 
 
 def test_the_first_error_is_shown_even_when_the_warehouse_is_gone(

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from pipelines.config import Settings
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.records import Reason, RequestState, RetrainRequest
-from pipelines.errors import NotReady, TrainingError
+from pipelines.errors import NotReady, StoreUnavailable, TrackingUnavailable, TrainingError
 from pipelines.store import Warehouse, facts, ledger
 from pipelines.training import stage
 from tidemark_airflow import training
@@ -121,21 +121,59 @@ def test_a_failure_before_the_session_gives_the_request_back(house: Warehouse, i
     assert states(house) == [RequestState.PENDING]
 
 
-def test_a_failed_training_is_aborted_with_its_first_cause(
-        house: Warehouse, in_task: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+HOPELESS, MAY_PASS, BUG = TrainingError("no fold has both classes"), StoreUnavailable("gone"), KeyError("x")
+
+
+@pytest.mark.parametrize(("errors", "cause", "state"), [
+    ([HOPELESS, StoreUnavailable("a later one")], "trials: TrainingError: no fold has both classes",
+     RequestState.FAILED),
+    ([MAY_PASS, MAY_PASS], "trials: StoreUnavailable: gone", RequestState.PENDING),
+    ([MAY_PASS, HOPELESS], "trials: TrainingError: no fold has both classes", RequestState.FAILED),
+    ([BUG], "trials: KeyError: 'x'", RequestState.PENDING),
+    ([], "a task was killed; see train_direction_1h/broken in Airflow", RequestState.PENDING),
+])
+def test_a_failed_training_is_aborted_with_its_cause(
+        house: Warehouse, in_task: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, errors: list[Exception],
+        cause: str, state: RequestState) -> None:
     causes: list[str] = []
     monkeypatch.setattr(stage, "abort", lambda w, s, session, cause, *, at: causes.append(cause))
     ask(house)
     in_task("train_direction_1h", run_id="broken", task_id="trials")
     claimed = claim()
-    for message in ("no fold has both classes", "a later one"):
-        with pytest.raises(TrainingError), work():
-            raise TrainingError(message)
+    for error in errors:
+        with pytest.raises(type(error)), work():
+            raise error
+    in_task("train_direction_1h", run_id="another", task_id="trials")
+    with pytest.raises(TrainingError), work():
+        raise TrainingError("of another run")
     in_task("train_direction_1h", run_id="broken", task_id="close")
     with work() as w:
         training.close(w, claimed, SESSION, None)
-    in_task("train_direction_1h", run_id="killed", task_id="close")
+    assert causes == [cause]
+    assert states(house) == [state]
+
+
+def test_the_ledger_is_told_even_when_mlflow_is_down(
+        house: Warehouse, in_task: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(*_: Any, at: datetime) -> None:
+        raise TrackingUnavailable("MLflow is down")
+
+    monkeypatch.setattr(stage, "abort", down)
+    ask(house)
+    in_task("train_direction_1h")
+    with pytest.raises(TrackingUnavailable), work() as w:
+        training.close(w, claim(), SESSION, None)
+    assert states(house) == [RequestState.PENDING]
+
+
+def test_a_served_request_stays_served(house: Warehouse, in_task: Callable[..., Any],
+                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "abort", lambda *_, at: None)
+    number = ask(house)
+    in_task("train_direction_1h")
+    claimed = claim()
+    with house.begin() as connection:
+        ledger.finish_request(connection, number, RequestState.SERVED, at=AS_OF)
     with work() as w:
         training.close(w, claimed, SESSION, None)
-    assert causes == ["trials: TrainingError: no fold has both classes",
-                      "a task was killed; see train_direction_1h/killed in Airflow"]
+    assert states(house) == [RequestState.SERVED]
