@@ -1,9 +1,9 @@
 """
-### Ingest bars and indicators
+### Ingest bars, indicators and trades
 
-One UTC day of bars and indicators per run, from the provider named by `TIDEMARK_SOURCE`: fetched, checked, refused
-rows put into quarantine, the rest written as bitemporal facts. The day `D` holds what became *available* on `D`; a
-late bar lands in a later day. A rerun or a backfill of the same day changes nothing.
+One UTC day of bars, indicators and trades per run (as far as the provider named by `TIDEMARK_SOURCE` has them):
+fetched, checked, refused rows put into quarantine, the rest written as bitemporal facts. The day `D` holds what became
+*available* on `D`; a late bar lands in a later day. A rerun or a backfill of the same day changes nothing.
 
 Rings `bars` for the day.
 """
@@ -26,15 +26,16 @@ with DAG(
     **dag_defaults("ingest_market", title="Ingest market", doc=__doc__, tags={"ingest"}),
 ):
 
-    @task(outlets=[assets.BARS], doc_md="Fetch, check and write one day of bars and indicators.")
+    @task(outlets=[assets.BARS], doc_md="Fetch, check and write one day of bars, indicators and trades.")
     def ingest() -> Json:
         from pipelines.contracts.columns import Kind
-        from pipelines.ingest import providers, run
+        from pipelines.ingest import run
+        from tidemark_airflow import history
 
         with work() as w:
-            provider = providers.create(w.settings.source, w.settings)
-            reports = [run.run(w.warehouse, provider, day, kinds=[Kind.BARS, Kind.INDICATORS], at=w.at)
-                       for day in w.days]
+            provider = history.source(w)
+            kinds = history.offered(provider, (Kind.BARS, Kind.INDICATORS, Kind.TRADES))
+            reports = [run.run(w.warehouse, provider, day, kinds=kinds, at=w.at) for day in w.days]
             w.announce(assets.BARS)
             return tell("ingested", reports)
 

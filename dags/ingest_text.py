@@ -29,11 +29,13 @@ with DAG(
     @task(outlets=[assets.DOCUMENTS], doc_md="Fetch, check and write one day of documents.")
     def ingest() -> Json:
         from pipelines.contracts.columns import Kind
-        from pipelines.ingest import providers, run
+        from pipelines.ingest import run
+        from tidemark_airflow import history
 
         with work() as w:
-            provider = providers.create(w.settings.source, w.settings)
-            reports = [run.run(w.warehouse, provider, day, kinds=[Kind.DOCUMENTS], at=w.at) for day in w.days]
+            provider = history.source(w)
+            kinds = history.offered(provider, (Kind.DOCUMENTS,))
+            reports = [run.run(w.warehouse, provider, day, kinds=kinds, at=w.at) for day in w.days]
             w.announce(assets.DOCUMENTS)
             return tell("ingested", reports)
 

@@ -27,7 +27,7 @@ with DAG(
         from tidemark_airflow.ordering import require_days
 
         with work() as w:
-            require_days(w.warehouse, w.days[0], ("documents", "bars"))
+            require_days(w.warehouse, w.days[0], ("bars",), if_any=("documents",))
             reports = [run.run(w.warehouse, day) for day in w.days]
             w.announce(assets.SENTIMENT)
             return tell("scored", reports)

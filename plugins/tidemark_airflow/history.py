@@ -1,7 +1,8 @@
-"""Cuts the history that bootstrap loads into pieces that can run side by side."""
+"""Where facts come from, and how bootstrap cuts its stretch of them into pieces that can run side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from airflow.sdk import Param
@@ -26,6 +27,11 @@ def source(w: Work) -> Any:
     from pipelines.ingest import providers
 
     return providers.create(w.params.get("source") or w.settings.source, w.settings)
+
+
+def offered(provider: Any, kinds: Iterable[Any]) -> list[Any]:
+    """Those of these kinds of facts that the provider has at all; a source without texts is not an error."""
+    return [kind for kind in kinds if kind in provider.kinds()]
 
 
 def span(w: Work, provider: Any) -> Any:

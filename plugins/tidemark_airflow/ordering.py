@@ -21,9 +21,9 @@ LOOK_BACK = timedelta(days=8)
 PATIENCE = timedelta(minutes=15)
 
 
-def require_days(warehouse: Warehouse, day: Window, datasets: tuple[str, ...]) -> None:
+def require_days(warehouse: Warehouse, day: Window, datasets: tuple[str, ...], if_any: tuple[str, ...] = ()) -> None:
     """Check that ``day`` is loaded, and that no day is missing between the first one ever loaded and it, as far as it
-    looks back.
+    looks back. ``if_any``: datasets that a source need not have; required once one of their days is there.
 
     Raises:
         NotReady: something is missing; the task tries again later.
@@ -33,9 +33,11 @@ def require_days(warehouse: Warehouse, day: Window, datasets: tuple[str, ...]) -
     from pipelines.store import derived, loads, tables
 
     with warehouse.begin() as connection:
-        for dataset in datasets:
+        for dataset in (*datasets, *if_any):
             first = derived.read(connection, tables.loads, columns=["window_start"], where={"dataset": dataset},
                                  order=["window_start"], limit=1)
+            if first.empty and dataset in if_any:
+                continue
             start = day.start if first.empty else min(
                 day.start, max(day.start - LOOK_BACK, first["window_start"][0].to_pydatetime()))
             if not loads.covered(connection, dataset, Window(start, day.end)):

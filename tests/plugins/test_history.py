@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from pipelines.config import Settings
+from pipelines.contracts.columns import Kind
+from pipelines.contracts.ports import Batch
 from pipelines.contracts.window import Window
 from pipelines.errors import ConfigError
 from pipelines.store import Warehouse, loads
@@ -47,6 +49,30 @@ def test_an_unknown_span_asks_for_params(offline: Settings, in_task: Callable[..
 
     with work() as w, pytest.raises(ConfigError, match="'feed' does not know its span"):
         history.span(w, Boundless())
+
+
+def test_a_source_without_a_kind_is_no_error(settings: Settings, in_task: Callable[..., Any]) -> None:
+    from pipelines.ingest import run
+
+    class Quiet:
+        name = "quiet"
+
+        def kinds(self) -> frozenset[Kind]:
+            return frozenset({Kind.BARS})
+
+        def symbols(self) -> tuple[str, ...]:
+            return ()
+
+        def fetch(self, window: Window, kinds: Any, symbols: Any = None) -> Batch:
+            assert list(kinds) == []
+            return Batch()
+
+    assert history.offered(Quiet(), (Kind.BARS, Kind.INDICATORS)) == [Kind.BARS]
+    in_task("ingest_text", partition="2024-01-05")
+    with work() as w:
+        kinds = history.offered(Quiet(), (Kind.DOCUMENTS,))
+        report = run.run(w.warehouse, Quiet(), w.days[0], kinds=kinds, at=w.at)
+    assert (report.counts, report.refused) == ({}, 0)
 
 
 def test_loading_piece_by_piece_counts_as_loading_the_whole(settings: Settings, in_task: Callable[..., Any]) -> None:

@@ -47,6 +47,14 @@ def test_days(warehouse: Warehouse) -> None:
             require_days(warehouse, days(day, day + 1), (dataset,))
 
 
+def test_what_a_source_need_not_have(warehouse: Warehouse) -> None:
+    require_days(warehouse, days(0, 1), (), if_any=("documents",))
+    with warehouse.begin() as connection:
+        loads.mark(connection, "documents", days(0, 1), rows=1, at=T0)
+    with pytest.raises(NotReady, match="the documents from"):
+        require_days(warehouse, days(1, 2), (), if_any=("documents",))
+
+
 def test_it_looks_back_as_far_as_the_longest_feature() -> None:
     from pipelines.features import catalog
     from pipelines.sentiment.aggregate import LONGEST_HOURS
