@@ -89,6 +89,11 @@ class Airflow:
         """Start a run by hand."""
         return Run.read(self.call("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf}))
 
+    def trigger_day(self, dag_id: str, day: Window) -> Run:
+        """Start the run of one daily partition."""
+        return Run.read(self.call("POST", f"/dags/{dag_id}/dagRuns",
+                                  json={"logical_date": None, "partition_key": day.key}))
+
     def backfill(self, dag_id: str, window: Window) -> int:
         """Ask for the daily partitions of ``window``, in order, one at a time; returns the backfill's id."""
         days = list(window.days())

@@ -44,7 +44,6 @@ def simulated() -> World:
             "TIDEMARK_SOURCE": "simulator",
             "TIDEMARK_SIMULATOR__START": start.isoformat(),
             "TIDEMARK_SIMULATOR__DAYS": str(shift + live + 2),
-            "TIDEMARK_SIMULATOR__EDGE": "1.25",
             "TIDEMARK_SIMULATOR__SHIFT_DAY": str(shift),
             "TIDEMARK_SCHEDULE_END": start.isoformat(),
         },

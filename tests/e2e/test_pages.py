@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.conftest import Played
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.timeout(600),
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.timeout(1800),
               pytest.mark.skipif(CHROMIUM is None, reason="no chromium; install Debian's package to run browser tests")]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
          "--disable-sync", "--no-first-run"]

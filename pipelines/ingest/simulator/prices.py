@@ -23,7 +23,7 @@ ALPHA, BETA = 0.06, 0.91
 NEWS_CAP, VARIANCE_CAP = 20.0, 16.0
 OMEGA = 1 - ALPHA - BETA
 #: Log of the climate's variance: standard deviation, half-life in hours, share common to all coins.
-CLIMATE_SPREAD, CLIMATE_HALF_LIFE, CLIMATE_COMMON = 1.1, 40.0, 0.5
+CLIMATE_SPREAD, CLIMATE_HALF_LIFE, CLIMATE_COMMON = 0.8, 60.0, 0.5
 SHIFT_VOLATILITY, SHIFT_TURNOVER = 2.0, 1.6
 #: Drift of an edge of 1 in standard deviations of the hour, and how fast it saturates in the observable mood.
 DRIFT, SOFTNESS = 0.33, 0.25

@@ -72,7 +72,7 @@ class LogisticRegressionFamily:
     contribution_unit = "log-odds"
 
     def space(self, trial: Any) -> dict[str, Any]:
-        return {"C": trial.suggest_float("C", 1e-4, 1.0, log=True)}
+        return {"C": trial.suggest_float("C", 1e-4, 10.0, log=True)}
 
     def fit(self, features: FloatArray, labels: FloatArray, feature_names: tuple[str, ...],
             params: Mapping[str, Any], seed: int) -> Fitted:
