@@ -56,13 +56,12 @@ def mlflow_page(browser, played: Played) -> Iterator:
 def test_airflow_shows_the_dags_and_their_runs(airflow_page, played: Played, pictures: Path) -> None:
     url = played.settings.require("airflow_url")
     airflow_page.goto(f"{url}/dags")
-    airflow_page.locator("a[href*='/dags/']").first.wait_for(timeout=60_000)
+    for dag_id in ("bootstrap", "build_features"):  # the first of the list, which shows a screenful
+        airflow_page.locator(f"a[href='/dags/{dag_id}']").first.wait_for(state="attached", timeout=60_000)
+        runs = airflow_page.locator(f"a[href^='/dags/{dag_id}/runs/']")
+        runs.first.wait_for(state="attached", timeout=60_000)
+        assert runs.count() >= 1
     airflow_page.screenshot(path=str(pictures / "dags.png"))
-    for dag_id in ("bootstrap", "ingest_market", "build_features", "maintain", "train_direction_1h"):
-        airflow_page.goto(f"{url}/dags/{dag_id}")
-        airflow_page.locator(f"a[href*='/dags/{dag_id}/']").first.wait_for(timeout=60_000)
-        airflow_page.screenshot(path=str(pictures / f"{dag_id}.png"))
-        assert dag_id in airflow_page.locator("body").inner_text()
 
 
 def test_mlflow_shows_the_training_its_metrics_and_plots(mlflow_page, played: Played, pictures: Path) -> None:
