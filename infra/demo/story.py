@@ -82,7 +82,8 @@ class Story:
             reason="shown by the demo", effective_at=self.now, at=clock.now())
         for item in self._promotions(name):
             self.console.print(f"  {item.action.value:<9} v{item.version}  effective {item.effective_at:%Y-%m-%d}  "
-                               f"by {item.actor}: {item.reason}", markup=False)
+                               f"by {item.actor.split('/')[0]}: {item.reason}", markup=False,
+                               soft_wrap=True)
         return row
 
     # -- parts of acts ------------------------------------------------------------------------------------
@@ -103,7 +104,7 @@ class Story:
                 raise AirflowRefused(f"the partition {day.key} was not monitored within {DAY_TIMEOUT:.0f} s; "
                                      "look for a failed or queued run in the Airflow UI")
         self.now = day.end
-        self.console.print(f"  {day.key}  {self._day_summary(day.end)}", markup=False)
+        self.console.print(f"  {day.key}  {self._day_summary(day.end)}", markup=False, soft_wrap=True)
 
     def _day_summary(self, as_of: datetime) -> str:
         """One line per day: what monitoring found, from the warehouse."""
@@ -115,7 +116,7 @@ class Story:
         for row in rows:
             alarms = [word for word, on in (("DATA DRIFT", row.data_drift), ("PREDICTION DRIFT", row.prediction_drift),
                                             ("PERFORMANCE DRIFT", row.performance_drift)) if on]
-            parts.append(f"{row.line}: {row.share:.0%} of columns drifted" + "".join(f", {word}" for word in alarms))
+            parts.append(f"{row.line} {row.share:.0%} of columns drifted" + "".join(f", {word}" for word in alarms))
         return "; ".join(parts) or "no champion to watch"
 
     def _answer_requests(self) -> list[str]:
@@ -143,7 +144,7 @@ class Story:
         colour = {Outcome.PROMOTE: "green", Outcome.INCONCLUSIVE: "yellow", Outcome.REJECT: "red"}[verdict.outcome]
         self.console.print(f"  {name} v{version}: [{colour}]{verdict.outcome.value}[/]")
         for reason in verdict.reasons:
-            self.console.print(f"      {reason}", markup=False)
+            self.console.print(f"      {reason}", markup=False, soft_wrap=True)
 
     def _follow(self, runs: Sequence[Run], title: str, *, timeout: float) -> None:
         """Wait for runs, showing their tasks; a failed run ends the demo with its cause."""
@@ -195,4 +196,5 @@ class Story:
 
     def _progress(self) -> Progress:
         return Progress(SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed}/{task.total}"),
-                        TimeElapsedColumn(), console=self.console, transient=True)
+                        TimeElapsedColumn(), console=self.console, transient=True,
+                        disable=not self.console.is_terminal)  # a log file gets the finished lines only

@@ -97,20 +97,37 @@ def interval(row: dict[str, Any]) -> str:
     effect = row["effect"]
     if effect is None or None in (effect["value"], effect["low"], effect["high"]):
         return "-"
-    return f"{effect['value']:+.4f} [{effect['low']:+.4f}, {effect['high']:+.4f}] vs {row['opponent']}"
+    return f"{effect['value']:+.4f} [{effect['low']:+.4f}, {effect['high']:+.4f}]"
 
 
 def render(summary: dict[str, Any], console: Console) -> None:
-    """The table that the demo ends with."""
-    table = Table(title="What happened", title_justify="left", header_style="bold", show_lines=True)
-    for column in ("what", "asked by", "verdict", "why", "log loss saved [95 %]", "AUC", "MLflow run"):
+    """The table that the demo ends with, and below it the reasons and pages, which no terminal is wide enough for."""
+    table = Table(title="What happened", title_justify="left", header_style="bold")
+    for column in ("what", "asked by", "verdict", "against", "nats saved [95 %]", "AUC"):
         table.add_column(column, overflow="fold")
     for row in summary["models"]:
-        table.add_row(row["what"], row["asked_for_by"] or "-", row["verdict"] or "-", "\n".join(row["why"]),
-                      interval(row), "-" if row.get("auc") is None else f"{row['auc']:.3f}", row.get("run", "-"))
+        table.add_row(row["what"], row["asked_for_by"] or "-", row["verdict"] or "-", row.get("opponent", "-"),
+                      interval(row), "-" if row.get("auc") is None else f"{row['auc']:.3f}")
     console.print(table)
+    for row in summary["models"]:
+        _print(console, f"\n{row['what']} (as of {row['as_of'][:10]}, {row['family']}, {row['trials']} trials): "
+                        f"{row['verdict'] or 'not judged'}")
+        for reason in row["why"]:
+            _print(console, f"  {reason}")
+        if "run" in row:
+            _print(console, f"  {row['run']}")
+    console.print("\nchampions", style="bold")
     for item in summary["promotions"]:
-        console.print(f"  {item['line']}: {item['action']} v{item['version']} by {item['actor']}, "
-                      f"effective {item['effective_at'][:10]}", markup=False)
+        _print(console, f"  {item['effective_at'][:10]}  {item['line']}: {item['action']} v{item['version']} by "
+                        f"{_who(item['actor'])}")
     rows = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in summary["rows"].items())
-    console.print(f"  in the warehouse: {rows}", markup=False)
+    _print(console, f"\nin the warehouse: {rows}")
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def _who(actor: str) -> str:
+    """An Airflow run by its DAG alone: its full name is in the JSON and in `tidemark history`."""
+    return actor.split("/")[0]

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from pipelines.contracts.window import Window
 
+#: Planted strongly enough that a fortnight after the turn is evidence: with four other seeds every verdict of the
+#: story came out the same, at p values below .015.
+EDGE = 1.4
+
 
 @dataclass(frozen=True)
 class World:
@@ -30,7 +34,7 @@ class World:
 
 def simulated() -> World:
     """A seeded market with a planted edge that turns round on a known day."""
-    start, history, quiet, live = datetime(2024, 1, 1, tzinfo=UTC), 112, 3, 14
+    start, history, quiet, live = datetime(2024, 1, 1, tzinfo=UTC), 140, 3, 20
     history_end = start + timedelta(days=history)
     shift = history + quiet
     turn = start + timedelta(days=shift)
@@ -43,6 +47,7 @@ def simulated() -> World:
         environment={
             "TIDEMARK_SOURCE": "simulator",
             "TIDEMARK_SIMULATOR__START": start.isoformat(),
+            "TIDEMARK_SIMULATOR__EDGE": str(EDGE),
             "TIDEMARK_SIMULATOR__DAYS": str(shift + live + 2),
             "TIDEMARK_SIMULATOR__SHIFT_DAY": str(shift),
             "TIDEMARK_SCHEDULE_END": start.isoformat(),
@@ -52,12 +57,12 @@ def simulated() -> World:
 
 def files(data: Path, manifest: Path) -> World:
     """Real hourly coins, posts, news and indicators around the crash of May 2022 (Terra/Luna, 9 to 12 May)."""
-    history_end = datetime(2022, 5, 2, tzinfo=UTC)
+    history_end = datetime(2022, 4, 28, tzinfo=UTC)
     return World(
         name=str(data),
-        history=Window(datetime(2022, 1, 8, tzinfo=UTC), history_end),
-        quiet=Window(history_end, datetime(2022, 5, 5, tzinfo=UTC)),
-        live=Window(datetime(2022, 5, 5, tzinfo=UTC), datetime(2022, 5, 22, tzinfo=UTC)),
+        history=Window(datetime(2021, 11, 15, tzinfo=UTC), history_end),
+        quiet=Window(history_end, datetime(2022, 5, 1, tzinfo=UTC)),
+        live=Window(datetime(2022, 5, 1, tzinfo=UTC), datetime(2022, 5, 28, tzinfo=UTC)),
         note="the Terra/Luna crash of 9 to 12 May 2022",
         environment={
             "TIDEMARK_SOURCE": "files",
