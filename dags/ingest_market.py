@@ -28,15 +28,9 @@ with DAG(
 
     @task(outlets=[assets.BARS], doc_md="Fetch, check and write one day of bars, indicators and trades.")
     def ingest() -> Json:
-        from pipelines.contracts.columns import Kind
-        from pipelines.ingest import run
         from tidemark_airflow import history
 
         with work() as w:
-            provider = history.source(w)
-            kinds = history.offered(provider, (Kind.BARS, Kind.INDICATORS, Kind.TRADES))
-            reports = [run.run(w.warehouse, provider, day, kinds=kinds, at=w.at) for day in w.days]
-            w.announce(assets.BARS)
-            return tell("ingested", reports)
+            return tell("ingested", history.take_in(w, assets.BARS, "bars", "indicators", "trades"))
 
     ingest()

@@ -28,15 +28,9 @@ with DAG(
 
     @task(outlets=[assets.DOCUMENTS], doc_md="Fetch, check and write one day of documents.")
     def ingest() -> Json:
-        from pipelines.contracts.columns import Kind
-        from pipelines.ingest import run
         from tidemark_airflow import history
 
         with work() as w:
-            provider = history.source(w)
-            kinds = history.offered(provider, (Kind.DOCUMENTS,))
-            reports = [run.run(w.warehouse, provider, day, kinds=kinds, at=w.at) for day in w.days]
-            w.announce(assets.DOCUMENTS)
-            return tell("ingested", reports)
+            return tell("ingested", history.take_in(w, assets.DOCUMENTS, "documents"))
 
     ingest()

@@ -90,7 +90,12 @@ def train(
         if request is None:
             err.print(f"a training of {problem.name} is under way; see `tidemark history {problem.name}`")
             raise typer.Exit(1)
-        session = stage.open_training(warehouse, settings, problem, request, at=at)
+        try:
+            session = stage.open_training(warehouse, settings, problem, request, at=at)
+        except BaseException as error:  # nobody waits here for another try: the claim must not outlive this process
+            if request.id is not None:
+                stage.give_back(warehouse, request.id, f"{type(error).__name__}: {error}", clock.now())
+            raise
         try:
             with err.status(f"searching {problem.search.trials} trials"):
                 stage.run_trials(warehouse, settings, problem, session, 0)

@@ -22,7 +22,7 @@ from pipelines.training.record import Registered, Tracker
 from pipelines.training.session import Session
 from pipelines.validation.splits import plan
 
-__all__ = ["Session", "abort", "claim_duration", "conclude", "open_training", "reap", "run_trials"]
+__all__ = ["Session", "abort", "claim_duration", "conclude", "give_back", "open_training", "reap", "run_trials"]
 
 
 def claim_duration(line: Line) -> timedelta:
@@ -62,7 +62,7 @@ def open_training(warehouse: Warehouse, settings: Settings, line: Line, request:
             raise
     except TidemarkError as error:
         if not error.retryable and request.id is not None:
-            _release(warehouse, request.id, str(error), at)
+            give_back(warehouse, request.id, str(error), at)
         raise
     return Session(line.name, run_id, study, ref.digest, as_of, request.id, str(request.reason), line.search.trials,
                    line.search.seed)
@@ -117,7 +117,7 @@ def abort(warehouse: Warehouse, settings: Settings, session: Session, cause: str
         Tracker(settings).fail(session.run_id, cause)
     finally:
         if session.request_id is not None:
-            _release(warehouse, session.request_id, cause, at)
+            give_back(warehouse, session.request_id, cause, at)
 
 
 def reap(warehouse: Warehouse, settings: Settings, lines: Iterable[Line], *, at: datetime) -> list[str]:
@@ -181,7 +181,8 @@ def _serve(connection: Any, request_id: int, candidate: Candidate, at: datetime)
         return  # somebody closed it as failed in the meantime; the candidate stands all the same
 
 
-def _release(warehouse: Warehouse, request_id: int, cause: str, at: datetime) -> None:
+def give_back(warehouse: Warehouse, request_id: int, cause: str, at: datetime) -> None:
+    """Give a claimed request back, so that it can be tried again; a request closed in the meantime stays closed."""
     try:
         with warehouse.begin() as connection:
             ledger.release_request(connection, request_id, at=at, detail=cause[:2000])

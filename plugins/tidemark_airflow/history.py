@@ -29,6 +29,18 @@ def source(w: Work) -> Any:
     return providers.create(w.params.get("source") or w.settings.source, w.settings)
 
 
+def take_in(w: Work, bell: Any, *kinds: str) -> list[Any]:
+    """Fetch, check and write the run's days of these kinds of facts, then ring ``bell`` for each day."""
+    from pipelines.contracts.columns import Kind
+    from pipelines.ingest import run
+
+    provider = source(w)
+    wanted = offered(provider, map(Kind, kinds))
+    reports = [run.run(w.warehouse, provider, day, kinds=wanted, at=w.at) for day in w.days]
+    w.announce(bell)
+    return reports
+
+
 def offered(provider: Any, kinds: Iterable[Any]) -> list[Any]:
     """Those of these kinds of facts that the provider has at all; a source without texts is not an error."""
     return [kind for kind in kinds if kind in provider.kinds()]

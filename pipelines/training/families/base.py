@@ -108,6 +108,17 @@ def artifact(path: Path, name: str) -> Path:
     return found
 
 
+def check_width(path: Path, found: int, feature_names: tuple[str, ...]) -> None:
+    """Refuse a stored model of another width than the one declared: columns would be read as other columns.
+
+    Raises:
+        UnsafeArtifact: it takes another number of features.
+    """
+    if found != len(feature_names):
+        raise UnsafeArtifact(f"{path} takes {found} features, {len(feature_names)} are declared; restore the file that "
+                             "was registered, or train again")
+
+
 def load_skops(path: Path, trusted: tuple[str, ...]) -> Any:
     """Read a skops file whose types are all on ``trusted``, a list from our code and never from the file.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import UnsafeArtifact
-from pipelines.training.families.base import artifact, check, digest
+from pipelines.training.families.base import artifact, check, check_width, digest
 
 
 class Fitted:
@@ -80,8 +80,7 @@ class LightGBMFamily:
         except lgb.basic.LightGBMError as error:
             raise UnsafeArtifact(f"{source} is not a LightGBM text model ({error!s:.150}); restore or train again"
                                  ) from error
-        if booster.num_feature() != len(feature_names):
-            raise UnsafeArtifact(f"{source} takes {booster.num_feature()} features, {len(feature_names)} are declared")
+        check_width(source, booster.num_feature(), feature_names)
         return Fitted(booster, feature_names)
 
 

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import UnsafeArtifact
-from pipelines.training.families.base import check, digest, load_skops
+from pipelines.training.families.base import check, check_width, digest, load_skops
 
 
 class Fitted:
@@ -88,8 +88,7 @@ class LogisticRegressionFamily:
         pipeline = load_skops(path, self.trusted_types)
         if not isinstance(pipeline, Pipeline) or list(pipeline.named_steps) != ["impute", "scale", "model"]:
             raise UnsafeArtifact(f"{path} is a {type(pipeline).__name__}, not the pipeline impute, scale, model")
-        if pipeline.n_features_in_ != len(feature_names):
-            raise UnsafeArtifact(f"{path} takes {pipeline.n_features_in_} features, {len(feature_names)} are declared")
+        check_width(path, pipeline.n_features_in_, feature_names)
         return Fitted(pipeline, feature_names)
 
 

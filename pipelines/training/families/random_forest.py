@@ -11,7 +11,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import UnsafeArtifact
-from pipelines.training.families.base import check, digest, load_skops
+from pipelines.training.families.base import check, check_width, digest, load_skops
 
 
 class Fitted:
@@ -83,8 +83,7 @@ class RandomForestFamily:
         forest = load_skops(path, self.trusted_types)
         if not isinstance(forest, RandomForestClassifier):
             raise UnsafeArtifact(f"{path} is a {type(forest).__name__}, not a RandomForestClassifier")
-        if forest.n_features_in_ != len(feature_names):
-            raise UnsafeArtifact(f"{path} takes {forest.n_features_in_} features, {len(feature_names)} are declared")
+        check_width(path, forest.n_features_in_, feature_names)
         return Fitted(_checked(forest, path), feature_names)
 
 

@@ -11,7 +11,7 @@ import xgboost as xgb
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import UnsafeArtifact
-from pipelines.training.families.base import artifact, check, digest
+from pipelines.training.families.base import artifact, check, check_width, digest
 
 
 class Fitted:
@@ -81,8 +81,7 @@ class XGBoostFamily:
         except xgb.core.XGBoostError as error:
             raise UnsafeArtifact(f"{source} is not an XGBoost model ({error!s:.150}); restore or train again"
                                  ) from error
-        if booster.num_features() != len(feature_names):
-            raise UnsafeArtifact(f"{source} takes {booster.num_features()} features, {len(feature_names)} are declared")
+        check_width(source, booster.num_features(), feature_names)
         booster.feature_names = list(feature_names)
         return Fitted(booster, feature_names)
 

@@ -198,7 +198,8 @@ def test_a_port_taken_by_a_stranger_asks_for_a_new_plan(bench: Bench) -> None:
 
 def test_a_program_that_does_not_exist_is_reported(bench: Bench) -> None:
     bench.run(bench.component(argv=("/nowhere/program",)))
-    until(lambda: "FileNotFoundError" in (bench.board.get("x").last_exit or ""))
+    until(lambda: bench.board.get("x").last_exit)
+    assert "FileNotFoundError" in (bench.board.get("x").last_exit or "")
 
 
 def test_orphans_are_found_and_swept(tmp_path: Path) -> None:

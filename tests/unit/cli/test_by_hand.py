@@ -1,0 +1,169 @@
+"""The whole way by hand: every command that does the work of a DAG, on a small world with real servers."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from infra.local.postgres import EmbeddedPostgres
+from pipelines import cli, config
+from pipelines.errors import InsufficientData
+from tests.fixtures.mlflow_server import MlflowServer
+
+LINE = "hand_1h"
+TOML = f"""
+name = "{LINE}"
+title = "A small line for a small world"
+[target]
+kind = "direction"
+horizon_bars = 1
+[features]
+groups = ["returns", "sentiment"]
+[walk_forward]
+train_days = 14
+test_days = 3
+search_folds = 2
+evidence_days = 7
+[search]
+families = ["logistic_regression"]
+trials = 3
+nested_runs = 1
+[gate]
+alpha = 0.2
+min_rows = 100
+"""
+START = datetime(2024, 1, 1, tzinfo=UTC)
+END = START + timedelta(days=40)
+HISTORY = ["--start", START.isoformat(), "--end", END.isoformat()]
+NEXT = ["--start", END.isoformat(), "--end", (END + timedelta(days=1)).isoformat()]
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def run(postgres: EmbeddedPostgres, template_database: str, mlflow_server: MlflowServer,
+        tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Runs a command with --json; answers (exit code, the document it printed)."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "lines").mkdir()
+    (home / "lines" / f"{LINE}.toml").write_text(TOML, encoding="utf-8")
+    names = [f"hand_{os.getpid()}_{what}" for what in ("warehouse", "optuna")]
+    postgres.create_databases(names)
+    warehouse, optuna = map(postgres.url, names)
+    from pipelines.store.migrate import upgrade
+
+    upgrade(warehouse)
+    environment = {
+        "TIDEMARK_HOME": str(home), "TIDEMARK_LINES_DIR": str(home / "lines"), "TIDEMARK_DATABASE_URL": warehouse,
+        "TIDEMARK_OPTUNA_URL": optuna, "TIDEMARK_SIMULATOR__DAYS": "45", "TIDEMARK_SIMULATOR__SYMBOLS": "3",
+        "TIDEMARK_SIMULATOR__EDGE": "3",
+        **{f"TIDEMARK_{key.upper()}": value for key, value in mlflow_server.settings.items()}}
+
+    def invoke(*arguments: str) -> Any:
+        result = CliRunner().invoke(cli.app, [*arguments, "--json"], catch_exceptions=False)
+        return result.exit_code, json.loads(result.stdout)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in environment.items():
+            patch.setenv(key, value)
+        config.settings.cache_clear()
+        yield invoke
+    config.settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def loaded(run: Run) -> Any:
+    return run("ingest", *HISTORY)
+
+
+@pytest.fixture(scope="module")
+def trained(run: Run, loaded: Any) -> Any:
+    run("sentiment", *HISTORY)
+    return run("train", LINE, "--as-of", END.isoformat(), "--reason", "first")
+
+
+def test_ingest_counts_what_came_in_and_twice_changes_nothing(run: Run, loaded: Any) -> None:
+    code, months = loaded
+    assert code == 0
+    assert sum(month["counts"]["bars"]["inserted"] for month in months) > 40 * 24 * 3 * 0.95
+    assert sum(month["newly_refused"] for month in months) > 0
+    _, again = run("ingest", *HISTORY)
+    assert sum(counts["inserted"] + counts["revised"] for month in again for counts in month["counts"].values()) == 0
+    assert sum(month["newly_refused"] for month in again) == 0
+
+
+def test_quarantine_lists_shows_and_replays(run: Run, loaded: Any) -> None:
+    code, rows = run("quarantine", "list", "--limit", "5")
+    assert code == 0
+    assert 0 < len(rows) <= 5
+    _, row = run("quarantine", "show", str(rows[0]["id"]))
+    assert row["reason"] == rows[0]["reason"]
+    assert row["payload"]
+    code, report = run("quarantine", "replay", str(rows[0]["id"]))
+    assert code == 0
+    assert list(report["refused"]) == [str(rows[0]["id"])]  # nothing was mended
+
+
+def test_a_candidate_is_trained_judged_and_put_into_production(run: Run, trained: Any) -> None:
+    code, candidate = trained
+    assert code == 0
+    assert (candidate["line"], candidate["version"], candidate["family"]) == (LINE, 1, "logistic_regression")
+    code, verdicts = run("gate", LINE)
+    assert (code, [item["verdict"]["outcome"] for item in verdicts]) == (0, ["promote"])
+    assert run("gate", LINE) == (0, [])  # nothing waits any more
+    code, champion = run("champion", LINE)
+    assert (code, champion["version"]) == (0, 1)
+    _, [row] = run("history", LINE)
+    assert (row["action"], row["version"]) == ("promote", 1)
+    _, [line] = run("lines")
+    assert (line["line"], line["champion"], line["last verdict"]) == (LINE, 1, "promote")
+
+
+def test_the_next_day_is_predicted_and_watched(run: Run, trained: Any) -> None:
+    run("gate", LINE)
+    run("ingest", *NEXT)
+    run("sentiment", *NEXT)
+    _, parts = run("features", LINE, *NEXT)
+    assert [part["rows"] for part in parts] == [72]
+    _, [report] = run("predict", LINE, *NEXT)
+    assert (report["rows"], report["new"], report["by_role"]) == (72, 72, {"champion": 72})
+    code, drift = run("monitor", LINE, "--as-of", NEXT[3])
+    assert drift["champion_version"] == 1
+    assert code == (1 if drift["data_drift"] or drift["prediction_drift"] or drift["performance_drift"] else 0)
+
+
+def test_there_is_nothing_to_roll_back_to(run: Run, trained: Any, monkeypatch: pytest.MonkeyPatch,
+                                          capsys: pytest.CaptureFixture[str]) -> None:
+    run("gate", LINE)
+    monkeypatch.setattr("sys.argv", ["tidemark", "rollback", LINE])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 1
+    assert "has no champion before the present one" in capsys.readouterr().err
+
+
+def test_a_training_that_cannot_open_gives_its_request_back(run: Run, loaded: Any) -> None:
+    from pipelines.store import Warehouse, ledger
+
+    with pytest.raises(InsufficientData):
+        run("train", LINE, "--as-of", (START + timedelta(days=3)).isoformat())
+    store = Warehouse.from_settings(config.settings())
+    with store.begin() as connection:
+        states = [item.state.value for item in ledger.requests(connection, LINE)]
+    store.close()
+    assert "claimed" not in states
+
+
+def test_a_line_that_does_not_exist_is_wrong_usage(run: Run, monkeypatch: pytest.MonkeyPatch,
+                                                   capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["tidemark", "champion", "nowhere"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert f"there are: {LINE}" in capsys.readouterr().err
