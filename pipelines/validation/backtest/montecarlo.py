@@ -64,7 +64,6 @@ def stationary_bootstrap(periods: int, reps: int, block: float, generator: np.ra
     uniform starts, wrapped around the end."""
     starts = generator.integers(0, periods, (reps, periods))
     fresh = generator.random((reps, periods)) < 1 / block
-    fresh[:, 0] = True
     place = np.arange(periods)
     began = np.maximum.accumulate(np.where(fresh, place, 0), axis=1)
     return (np.take_along_axis(starts, began, axis=1) + place - began) % periods
