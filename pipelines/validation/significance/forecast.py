@@ -30,9 +30,9 @@ from pipelines.validation.significance.block import noncentrality
 
 Kernel = Literal["rectangular", "bartlett"]
 #: fewest cosines: with fewer, Student's t is so wide that the test finds nothing
-LEAST_COSINES = 4
+LEAST_COSINES = 3
 #: relative bias of the long-run variance that the automatic number of cosines allows under an AR(1)
-BIAS = 0.1
+BIAS = 0.05
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def cosine_test(differences: pd.Series, *, cosines: int | None = None, alpha: fl
 
     The number of cosines is the degrees of freedom. By default it is Lazarus and others' ``0.4 n^(2/3)``, and fewer
     where the series is persistent: as many as keep the variance's relative bias under a fitted first-order
-    autoregression within a tenth, at least 4.
+    autoregression within a twentieth, at least 3.
 
     Args:
         differences: (periods,) above 0 where the contender was better, by UTC time.

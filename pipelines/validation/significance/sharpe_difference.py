@@ -65,6 +65,7 @@ def sharpe_difference(returns: pd.DataFrame, contender: str, benchmark: str, *, 
             fewer than two times.
         InsufficientData: fewer than 20 periods.
     """
+    labelled.frame_values(returns, "returns", 20, 2)
     for name in (contender, benchmark):
         if name not in returns.columns:
             raise ContractError(f"no column {name!r} in the returns; there are {list(returns.columns)[:8]}")
@@ -75,13 +76,13 @@ def sharpe_difference(returns: pd.DataFrame, contender: str, benchmark: str, *, 
         raise ContractError("a strategy's returns do not vary; its Sharpe ratio is undefined: leave it out")
     # ratios have no unit; a common size keeps the four-moment covariance well conditioned
     pair = pair / pair.std(axis=0)
+    if np.abs(pair[:, 0] - pair[:, 1]).max() <= 1e-9:
+        raise ContractError("both strategies earn the same up to scale; there is no difference to test")
     samples = np.column_stack([pair, pair**2])
     centre = samples.mean(axis=0)
     difference, gradient = _difference(centre[None])
     covariance = hac(samples - centre, prewhiten)
     error = float(np.sqrt(gradient[0] @ covariance @ gradient[0] / len(pair)))
-    if error <= 1e-12:
-        raise ContractError("both strategies earn the same up to scale; there is no difference to test")
     point = float(difference[0])
     normal = float(stats.norm.sf(point / error))
     if not draws:

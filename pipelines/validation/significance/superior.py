@@ -102,8 +102,8 @@ def model_confidence_set(*, losses: pd.DataFrame | None = None, returns: pd.Data
 
 
 def _arch_spa(gained: pd.DataFrame, block: float | None, draws: int, seed: int, studentise: bool) -> Any:
-    """arch's test on these gains. Its statistic is not studentised (see `hansen`), but all it does is equivariant to each
-    contender's scale, so that gains in units of their standard error make it so."""
+    """arch's test on these gains. Its statistic is not studentised (see `hansen`), but all it does is equivariant to
+    each contender's scale, so that gains in units of their standard error make it so."""
     from arch.bootstrap import SPA
 
     values = gained.to_numpy(dtype=np.float64)
