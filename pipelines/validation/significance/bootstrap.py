@@ -19,7 +19,7 @@ from pipelines.contracts.ports import FloatArray
 from pipelines.errors import ContractError, InsufficientData
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
-#: random numbers drawn at once; part of the stream's definition, since a chunk draws its starts before its breaks
+#: random numbers drawn at once; part of the stream's definition, since a chunk draws its breaks before its starts
 CHUNK = 4_000_000
 
 
@@ -144,14 +144,14 @@ def joint_block_length(values: FloatArray) -> float:
 
 
 def _indices(generator: np.random.Generator, periods: int, block: float, draws: int) -> IntArray:
-    starts = generator.integers(periods, size=(draws, periods), dtype=np.int64)
     breaks = generator.random((draws, periods)) < 1 / block
     breaks[:, 0] = True
-    steps = np.arange(periods)
-    latest = np.maximum.accumulate(np.where(breaks, steps, 0), axis=1)
-    found = np.take_along_axis(starts, latest, axis=1) + (steps - latest)
+    places = np.flatnonzero(breaks)  # where a block begins, in all draws laid end to end
+    starts = generator.integers(periods, size=len(places), dtype=np.int64)
+    lengths = np.diff(places, append=breaks.size)
+    found = np.repeat(starts - places, lengths) + np.arange(breaks.size)
     found[found >= periods] -= periods
-    return np.asarray(found)
+    return found.reshape(draws, periods)
 
 
 def _tally(indices: IntArray) -> FloatArray:

@@ -97,7 +97,7 @@ def spa_of_gains(gained: pd.DataFrame, *, block: float | None = None, draws: int
         resampled = bootstrap.bootstrap_means(values, block, draws, seed)
     else:
         if indices.ndim != 2 or indices.shape[1] != periods:
-            raise ContractError(f"indices of shape {indices.shape} do not resample {periods} periods; pass a row a draw")
+            raise ContractError(f"indices of shape {indices.shape} do not resample {periods} periods; a row is a draw")
         resampled, draws = bootstrap.means_of(values, indices), len(indices)
     mean = values.mean(axis=0)
     error = np.sqrt(bootstrap.long_run_variance(values, block) / periods)

@@ -70,16 +70,14 @@ def pbo(returns: pd.DataFrame, blocks: int = 16) -> Overfitting:
     if periods < 2 * blocks:
         raise InsufficientData(f"{periods} periods do not fill {blocks} blocks; at least {2 * blocks} are needed: "
                                "wait, or use fewer blocks")
-    outside = halves(blocks)
+    halved = halves(blocks)
     base = values.mean(axis=0)  # squares about the mean lose no digits
     edges = np.array([part[0] for part in np.array_split(np.arange(periods), blocks)])
     sizes = np.diff(np.append(edges, periods)).astype(np.float64)
     sums = np.add.reduceat(values - base, edges, axis=0)
     squares = np.add.reduceat((values - base) ** 2, edges, axis=0)
-    out_size, out_sums, out_squares = outside @ sizes, outside @ sums, outside @ squares
-    inside = 1 - outside
-    ours = _sharpe(inside @ sizes, inside @ sums, inside @ squares, base)
-    theirs = _sharpe(out_size, out_sums, out_squares, base)
+    theirs = _sharpe(halved @ sizes, halved @ sums, halved @ squares, base)
+    ours = theirs[::-1]  # in lexicographic order, the complement of a half stands as far from the other end
 
     best = ours.max(axis=1, keepdims=True)
     chosen = np.argmax(ours >= best - ROUNDING * np.maximum(1, np.abs(best)), axis=1)  # the first of equal trials

@@ -32,14 +32,16 @@ class Paths:
         drift: expected ``W`` at full information.
         time: share of information at the last look; 0 before the first.
         low, high: continuation region of ``W`` at that look.
-        density: sub-density on the region, as a function of points; None before the first look.
+        past: nodes of the region at the look before, and density times weight there; None until the second look. The
+            density of now is their convolution with the normal step since.
+        past_time: share of information at the look before.
     """
 
     drift: float
     time: float = 0.0
     low: float = 0.0
     high: float = 0.0
-    past: tuple[FloatArray, FloatArray] | None = None  # nodes and weighted density at the look before
+    past: tuple[FloatArray, FloatArray] | None = None
     past_time: float = 0.0
     _cache: dict[float, tuple[FloatArray, FloatArray]] = field(default_factory=dict, repr=False, compare=False)
 

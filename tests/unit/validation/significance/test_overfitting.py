@@ -68,6 +68,7 @@ def test_halves_are_all_halves() -> None:
     assert table.shape == (math.comb(8, 4), 8)
     assert (table.sum(axis=1) == 4).all()
     assert len({tuple(row) for row in table}) == len(table)
+    assert (table + table[::-1] == 1).all()  # complements stand opposite each other
 
 
 @pytest.mark.parametrize("blocks", [0, 3, 15, 22])

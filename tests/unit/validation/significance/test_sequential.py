@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from pipelines.errors import ContractError
@@ -66,6 +68,17 @@ def test_what_is_spent_is_what_was_asked(shares: tuple[float, ...], spending: st
     assert np.cumsum(up) == pytest.approx(expected, abs=1e-9)
     assert found.spent[-1] == pytest.approx(0.05, abs=1e-9)
     assert down == pytest.approx(up if two_sided else [0.0] * len(up), abs=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(gaps=st.lists(st.floats(0.001, 1.0), min_size=1, max_size=8), two_sided=st.booleans())
+def test_looks_at_any_times_spend_the_level(gaps: list[float], two_sided: bool) -> None:
+    shares = np.cumsum(gaps) / np.sum(gaps)
+    shares[-1] = 1.0
+    found = spending_boundary(tuple(shares), 0.05, "pocock", two_sided)
+    up, down = crossing_probabilities(found, 0.0)
+    assert sum(up) + sum(down) == pytest.approx(0.05, abs=1e-7)
+    assert all(value >= 0 for value in up)
 
 
 def brownian(drift: float, shares: tuple[float, ...], runs: int) -> np.ndarray:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from arch.bootstrap import MCS, StepM
@@ -57,6 +60,13 @@ def test_the_confidence_set_takes_returns_and_its_own_block() -> None:
     assert found.included == ("t1",)
     middle = -(values - values.mean(axis=1, keepdims=True))
     assert found.block == bootstrap.joint_block_length(middle)
+
+
+def test_arch_is_loaded_only_when_it_is_asked() -> None:
+    """The gate imports this room in every task; arch brings statsmodels with it."""
+    code = "import sys, pipelines.validation.significance; print('arch' in sys.modules or 'statsmodels' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_refusals() -> None:
