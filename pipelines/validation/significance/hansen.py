@@ -5,6 +5,10 @@ all studentised mean gains would be that large if no trial were better, resampli
 correlation counts. It agrees with ``arch`` draw by draw (see the tests) and is here because calibration calls it tens
 of thousands of times.
 
+The bootstrap keeps its level where gains are nearly independent from period to period. Where they are not, it does not
+(20 contenders, 168 periods, nominal 5 %: a sixth at a correlation of .5, above a third at .8): bring them to non-overlapping means first,
+or use `rotation`.
+
 ``arch.bootstrap.SPA`` 8.0 uses its variances only to recentre: its statistic is the plain maximum of the mean gains
 (White's), whatever ``studentize`` says. ``studentise=False`` gives that number; the default is Hansen's.
 

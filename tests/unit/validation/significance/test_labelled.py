@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipelines.errors import ContractError, InsufficientData
 from pipelines.validation.significance import (
+    best_by_rotation,
     bet,
     cosine_test,
     deflated_sharpe,
@@ -37,12 +38,14 @@ OF_RETURNS: dict[str, Callable[[Any], Any]] = {
     "dsr": deflated_sharpe,
     "trials": effective_trials,
     "difference": lambda table: sharpe_difference(table, "t0", "t1", draws=0),
+    "rotation": lambda table: best_by_rotation(returns=table, benchmark="t0", draws=10),
     "spa": lambda table: spa(returns=table, benchmark="t0", draws=10),
     "step_m": lambda table: step_m(returns=table, benchmark="t0", draws=10),
     "mcs": lambda table: model_confidence_set(returns=table, draws=10),
 }
 OF_LOSSES: dict[str, Callable[[Any], Any]] = {
     "dm": lambda table: diebold_mariano(table, "t0", "t1", horizon=1),
+    "rotation": lambda table: best_by_rotation(losses=table, benchmark="t0", draws=10),
     "spa": lambda table: spa(losses=table, benchmark="t0", draws=10),
     "step_m": lambda table: step_m(losses=table, benchmark="t0", draws=10),
     "mcs": lambda table: model_confidence_set(losses=table, draws=10),
