@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -36,12 +36,13 @@ _DOCUMENT = ["source", "doc_id", "event_time"]
 
 
 def run(warehouse: Warehouse, settings: Settings | None, line: Line, as_of: datetime, *,
-        seed: int | None = None) -> AuditReport:
+        seed: int | None = None, checks: Iterable[str] | None = None) -> AuditReport:
     """Audit ``line`` on what was known at ``as_of``; reads, and writes nothing.
 
     Args:
         settings: not needed; accepted so that every stage is called alike.
         seed: of the random cuts and probes; the line's search seed if left out.
+        checks: only these (names of ``validation.audit.CHECKS``); all if left out.
 
     Raises:
         InsufficientData: too little history as of that time, as a training would say.
@@ -54,13 +55,13 @@ def run(warehouse: Warehouse, settings: Settings | None, line: Line, as_of: date
     if frame.empty:
         raise InsufficientData(f"{line.name} has no labelled rows as of {as_of}: nothing to audit; load bars "
                                "(`tidemark ingest`) or choose a later --as-of")
-    folds = plan(line, frame)
+    cut = plan(line, frame)
     builds = [features, labelled]
     if "sentiment" in line.features.groups:
         builds.append(_aggregates(warehouse, as_of))
-    return audit_line(line, builds=builds, frame=frame, folds=(*folds.search, *folds.evidence),
+    return audit_line(line, builds=builds, frame=frame, plan=cut,
                       fitters={name: fitter(name, line.search.seed) for name in line.search.families}, as_of=as_of,
-                      seed=line.search.seed if seed is None else seed)
+                      seed=line.search.seed if seed is None else seed, checks=checks)
 
 
 def fitter(family: str, seed: int) -> Fitter:
@@ -94,7 +95,7 @@ def _features(warehouse: Warehouse, line: Line, window: Window, as_of: datetime)
     facts = {kind.value: asof.read(warehouse, kind, as_of=as_of, start=window.start, by="available_at",
                                    revisions="all") for kind in (Kind.BARS, Kind.INDICATORS)}
     known = {kind: frame for kind, frame in facts.items() if len(frame)}
-    return Build("features", rebuild, moments(known), news(known), reach=_REACH), whole
+    return Build("features", rebuild, moments(known), news(known), reach=_REACH, facts=known), whole
 
 
 def _labels(warehouse: Warehouse, line: Line, window: Window, as_of: datetime, rows: pd.DataFrame) -> Build:

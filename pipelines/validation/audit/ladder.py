@@ -4,9 +4,9 @@ A(k) is the AUC of the feature of bar t + k against the label of bar t. From k =
 outcome, so A may jump *there*: that is the top of the ladder and says nothing. At k <= 0 it is only staler or fresher
 by a bar: an edge fades over the bars, and however fast it does, one bar's freshness is worth no more than the edge
 itself. A feature that leaks n bars carries the jump down with it: it stands at k = 1 - n <= 0. Hence the statistic is
-the largest step |A(k)| - |A(k - 1)| for k = -rungs + 1, ..., 0. A finding needs it to be real (its interval, Bonferroni
-over columns and steps, lies above zero) and incredible (two standard errors beyond ``limits.step``). |A| is the distance
-from one half.
+the largest step |A(k)| - |A(k - 1)| for k = -rungs + 1, ..., 0. A finding needs it to be real (its interval,
+Bonferroni over columns and steps, lies above zero) and incredible (two standard errors beyond ``limits.step``). |A| is
+the distance from one half.
 
 The ladder sees what a ceiling on the AUC does not: a leak in a persistent target, where honest features are very good
 at every rung; and leaks that are too early by several bars (a zone), which do not show at k = 0.

@@ -1,4 +1,5 @@
-"""(c) Folds whose labels do not meet: no training label's interval touches one of a test label.
+"""(c) Folds whose labels do not meet: no training label's interval touches one of a test label, and nothing that the
+search sees touches the evidence.
 
 An interval is ``[event_time, label_end]``, both ends included (the convention of ``validation.splits``).
 """
@@ -34,7 +35,24 @@ def check(subject: Subject) -> CheckResult:
                 told = (f"the row of {at} {why} of the fold from {fold.test_start} ({len(bad)} rows of that fold); "
                         "purge by label_end")
                 first[column] = min(first.get(column, (at, told)), (at, told))
+    if subject.unseen is not None:
+        _unseen(subject, frame, subject.unseen, first)
     return conclude(NAME, first, Looked(len(subject.folds), 2, rows))
+
+
+def _unseen(subject: Subject, frame: pd.DataFrame, since: pd.Timestamp,
+            first: dict[str, tuple[pd.Timestamp, str]]) -> None:
+    """Folds that end before ``since`` belong to the search: no label of theirs may reach into what comes after."""
+    for fold in subject.folds:
+        if fold.test_start >= since:
+            continue
+        rows = frame.iloc[np.concatenate([fold.train, fold.test])]
+        bad = rows.loc[rows["label_end"] >= since, "event_time"]
+        if len(bad):
+            at = bad.min()
+            told = (f"the label of the row of {at}, in the search fold from {fold.test_start}, reaches into the "
+                    f"evidence from {since} ({len(bad)} rows of that fold); withhold it from the search")
+            first["label_end"] = min(first.get("label_end", (at, told)), (at, told))
 
 
 def meeting(start: Ints, end: Ints, fold: Fold) -> Ints:

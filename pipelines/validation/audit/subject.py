@@ -39,7 +39,8 @@ class Build:
         key: names a row.
         reach: how far before a cut rows are compared at most cuts (None: all rows at every cut).
         opens: a row may not be known before ``event`` plus this; None: not checked.
-        facts, function: what it is made of, where it is a pure function of frames. Then facts can be disturbed, too.
+        facts: what it is made of, for their stamps.
+        function: how, where it is a pure function of ``facts``. Then they can be disturbed, too.
         executed: columns of ``function`` that are earned by acting on the row: they may not depend on anything known
             at the decision, ``event`` + ``BAR``.
     """
@@ -65,7 +66,7 @@ class Limits:
     Attributes:
         cuts: random cuts a build, and as many before revisions.
         ceiling: no honest single feature has an AUC above this (below its complement). An honest one can be very
-            good where the target is persistent: see ``audit_line``.
+            good where the target is persistent: see ``run.CEILING``.
         step: no honest feature gains this much AUC by being one bar fresher.
         alpha: level of each statistical probe over all its columns or fitters (Bonferroni); a leak is far beyond it,
             and a false alarm costs a training.
@@ -74,7 +75,7 @@ class Limits:
     """
 
     cuts: int = 24
-    ceiling: float = 0.65
+    ceiling: float = 0.80
     step: float = 0.08
     alpha: float = 0.001
     rungs: int = 6
@@ -90,6 +91,7 @@ class Subject:
     Attributes:
         frame: training rows: ``FEATURE_META``, features, ``LABEL_COLUMNS`` (a frame without labels is fine).
         folds: as used for the search and the evidence.
+        unseen: when the evidence begins, which folds before it may not see.
         fitters: by name.
         sources: feature → what it is made of (``kind:field``, field or table).
         horizon: bars from a row's decision to its outcome.
@@ -101,6 +103,7 @@ class Subject:
     builds: tuple[Build, ...] = ()
     frame: pd.DataFrame | None = None
     folds: tuple[Fold, ...] = ()
+    unseen: pd.Timestamp | None = None
     fitters: Mapping[str, Fitter] = field(default_factory=dict)
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     horizon: int = 1
@@ -158,7 +161,8 @@ def news(facts: Facts) -> pd.DatetimeIndex:
     """When a revision of something known came, a fact much later than facts of its kind do, or the first one after a
     gap in a regular series (whatever fills the gap backwards shows just before)."""
     parts = []
-    for kind, frame in facts.items():
+    for kind, given in facts.items():
+        frame = given.reset_index(drop=True)
         late = np.zeros(len(frame), dtype=bool)
         if "revision" in frame.columns:
             late |= (frame["revision"] > 0).to_numpy()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -11,19 +13,21 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines import config
-from pipelines.cli import app, context
+from pipelines.cli import app, stages
 from pipelines.config import Simulator
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.line import Line, load_lines
+from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.window import Window
 from pipelines.errors import InsufficientData
 from pipelines.features import declare, matrix, snapshot
-from pipelines.features.groups import volatility
+from pipelines.features.groups import time, volatility
 from pipelines.ingest import run as ingest_run
 from pipelines.ingest.simulator import SimulatorProvider
 from pipelines.sentiment import run as sentiment_run
 from pipelines.store import Warehouse
-from pipelines.training import audit
+from pipelines.training import audit, families, fit
+from pipelines.validation.audit import CEILING, AuditReport
 from pipelines.validation.splits import plan
 from tests.unit.training.conftest import make_frame, make_line
 
@@ -68,7 +72,7 @@ def test_what_is_audited_is_what_is_trained_on(loaded: tuple[Warehouse, datetime
     pd.testing.assert_frame_equal(seen[0], trained, check_exact=True)
 
 
-def leaking(bars: declare.Bars) -> dict[str, np.ndarray]:
+def leaking(bars: declare.Bars) -> Mapping[str, FloatArray]:
     """The shipped group with its day's volatility taken from the day to come."""
     values = dict(volatility._compute(bars))
     coming = np.full_like(values["realised_volatility_24h"], np.nan)
@@ -80,7 +84,7 @@ def test_a_feature_group_that_looks_ahead(loaded: tuple[Warehouse, datetime], mo
     warehouse, as_of = loaded
     group = declare.Group("volatility", volatility.GROUP.features, from_bars=leaking)
     monkeypatch.setitem(matrix.catalog.GROUPS, "volatility", group)
-    report = audit.run(warehouse, None, LINES["volatility_24h"], as_of)
+    report = audit.run(warehouse, None, LINES["volatility_24h"], as_of, checks=["prefix"])
     found = {(item.check, item.column): item for item in report.findings}
     assert {column for _, column in found} == {"realised_volatility_24h"}
     line = LINES["volatility_24h"]
@@ -98,8 +102,6 @@ def test_too_little_history_is_refused(loaded: tuple[Warehouse, datetime]) -> No
 @pytest.mark.parametrize("family", ["logistic_regression", "lightgbm"])
 def test_the_fitter_says_what_the_evidence_says(family: str) -> None:
     """On the fold's own test rows, in any order, it gives the columns of the evidence."""
-    from pipelines.training import families, fit
-
     line, frame = make_line(), make_frame()
     fold = plan(line, frame).evidence[0]
     told = fit.out_of_sample(fit.matrix(frame), [fold], family, families.get(family).defaults, 7)
@@ -108,48 +110,41 @@ def test_the_fitter_says_what_the_evidence_says(family: str) -> None:
     np.testing.assert_array_equal(said, told[["candidate", "base_rate", "persistence"]].to_numpy()[order])
 
 
-class TestCommand:
-    @pytest.fixture(autouse=True)
-    def _here(self, loaded: tuple[Warehouse, datetime], monkeypatch: pytest.MonkeyPatch) -> None:
-        from contextlib import contextmanager
+def test_the_command(loaded: tuple[Warehouse, datetime], monkeypatch: pytest.MonkeyPatch) -> None:
+    """JSON and exit 0 when clean; a table and exit 1 with a finding; the options reach the audit."""
+    warehouse, as_of = loaded
+    real, seeds = audit.run, []
 
-        @contextmanager
-        def opened():  # type: ignore[no-untyped-def]
-            yield loaded[0]
+    def quick(*given: object, **named: object) -> AuditReport:
+        seeds.append(named["seed"])
+        return real(*given, **named, checks=["prefix"])  # type: ignore[arg-type]
 
-        from pipelines.cli import stages
+    @contextmanager
+    def opened() -> Iterator[Warehouse]:
+        yield warehouse
 
-        monkeypatch.setattr(stages, "open_warehouse", opened)
-        self.as_of = loaded[1].isoformat()
-        assert context.line_of("calendar_1h").name == "calendar_1h"
-
-    def test_clean(self) -> None:
-        result = CliRunner().invoke(app, ["audit", "calendar_1h", "--as-of", self.as_of, "--json"])
-        assert result.exit_code == 0, result.output
-        told = json.loads(result.stdout)
-        assert told["passed"]
-        assert told["subject"] == "calendar_1h"
-        assert [check["check"] for check in told["checks"]][:3] == ["sources", "availability", "prefix"]
-
-    def test_a_finding_is_exit_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        group = declare.Group("time", matrix.catalog.GROUPS["time"].features, from_rows=_told)
-        monkeypatch.setitem(matrix.catalog.GROUPS, "time", group)
-        result = CliRunner().invoke(app, ["audit", "calendar_1h", "--as-of", self.as_of])
-        assert result.exit_code == 1
-        assert "hour_sin" in result.stdout
+    monkeypatch.setattr(audit, "run", quick)
+    monkeypatch.setattr(stages, "open_warehouse", opened)
+    ask = ["audit", "calendar_1h", "--as-of", as_of.isoformat()]
+    clean = CliRunner().invoke(app, [*ask, "--seed", "5", "--json"])
+    assert clean.exit_code == 0, clean.output
+    told = json.loads(clean.stdout)
+    assert (told["passed"], told["subject"], told["seed"]) == (True, "calendar_1h", 5)
+    group = declare.Group("time", matrix.catalog.GROUPS["time"].features, from_rows=_told)
+    monkeypatch.setitem(matrix.catalog.GROUPS, "time", group)
+    caught = CliRunner().invoke(app, ask)
+    assert caught.exit_code == 1
+    assert "hour_sin" in caught.stdout
+    assert seeds == [5, None]
 
 
-def _told(rows: declare.Rows) -> dict[str, np.ndarray]:
-    """How many rows there are in the end is known to nobody on the way."""
-    from pipelines.features.groups import time
-
+def _told(rows: declare.Rows) -> Mapping[str, FloatArray]:
+    """What was read as of when is known to nobody on the way."""
     assert time.GROUP.from_rows is not None
     values = dict(time.GROUP.from_rows(rows))
     return values | {"hour_sin": values["hour_sin"] + rows.as_of.value / 1e18}
 
 
 def test_lines_of_any_kind_have_a_ceiling() -> None:
-    from pipelines.validation.audit import CEILING
-
     kinds: set[str] = set(Line.model_fields["target"].annotation.model_fields["kind"].annotation.__args__)
     assert set(CEILING) == kinds

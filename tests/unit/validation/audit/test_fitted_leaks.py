@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.sentiment.hours import microseconds
-from pipelines.validation.audit import AuditReport, Limits, audit_frame
+from pipelines.validation.audit import AuditReport, Limits, Subject, audit, audit_frame
 from pipelines.validation.audit.purging import meeting
 from pipelines.validation.splits import Fold, WalkForward
 from tests.unit.validation.audit.worlds import DAY, HOUR, training
@@ -115,16 +115,16 @@ def outside(frame: pd.DataFrame) -> pd.Timestamp:
     return folds(frame)[0].test_start - 3 * HOUR
 
 
-def tested(frame: pd.DataFrame) -> pd.Timestamp:
+def in_test(frame: pd.DataFrame) -> pd.Timestamp:
     return folds(frame)[0].test_start
 
 
 CAUGHT = [
     (scaled_on_everything, set(COLUMNS), outside),
-    (components_of_train_and_test, set(COLUMNS), tested),
+    (components_of_train_and_test, set(COLUMNS), in_test),
     (target_encoding_on_all_rows, {"group", "y"}, outside),
-    (calibrated_on_the_test_fold, {*COLUMNS, "y"}, tested),
-    (weighted_on_the_test_fold, {*COLUMNS, "y"}, tested),
+    (calibrated_on_the_test_fold, {*COLUMNS, "y"}, in_test),
+    (weighted_on_the_test_fold, {*COLUMNS, "y"}, in_test),
     (base_rate_of_all_rows, {"y"}, outside),
 ]
 
@@ -169,6 +169,19 @@ def test_unpurged_labels(frame: pd.DataFrame) -> None:
     assert (finding.check, finding.column) == ("purging", "label_end")
     assert finding.first_offending_time == good.test_start - 25 * HOUR
     assert audit_frame(slow, as_of=AS_OF, seed=1, horizon=24, folds=[good]).passed
+
+
+def test_a_search_that_sees_the_evidence() -> None:
+    slow = training(horizon=24)
+    searched, evidence = folds(slow, 2)
+    found = {since: audit(Subject("plan", pd.Timestamp(AS_OF), 1, frame=slow, folds=(searched, evidence), horizon=24,
+                                  unseen=since), ["purging"]).findings
+             for since in (evidence.test_start, evidence.test_start + 25 * HOUR)}
+    assert [(item.column, item.first_offending_time) for item in found[evidence.test_start]] == [
+        ("label_end", evidence.test_start - 25 * HOUR)]
+    # Of a later beginning the evidence's own fold is part of the search, and its labels reach into it.
+    (finding,) = found[evidence.test_start + 25 * HOUR]
+    assert finding.first_offending_time == evidence.test_start
 
 
 def test_a_row_on_both_sides(frame: pd.DataFrame) -> None:

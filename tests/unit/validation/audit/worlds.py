@@ -20,7 +20,7 @@ def _market(days: int) -> Market:
     return Market(Simulator(days=days, symbols=2, dirt=0, edge=0))
 
 
-def facts(days: int = 20) -> dict[str, pd.DataFrame]:
+def facts(days: int = 12) -> dict[str, pd.DataFrame]:
     """Bars of two symbols, documents with a score and a crawl-time count, a daily index and a trade log."""
     truth = _market(days).truth
     bars = truth.bars.sort_values(["symbol", "event_time"], ignore_index=True)
