@@ -43,7 +43,8 @@ def _facts(facts: Facts, found: Found) -> Looked:
         rows += len(frame)
         happened = frame["event_time"]
         if kind == Kind.BARS:
-            happened = happened + (pd.to_timedelta(frame["interval"], errors="coerce") if "interval" in frame.columns else BAR)
+            lasts = pd.to_timedelta(frame["interval"], errors="coerce") if "interval" in frame.columns else BAR
+            happened = happened + lasts
         _first(found, f"{kind}.available_at", frame, frame["available_at"] < happened, "event_time",
                f"the {kind} row of {{}} says it was known before it had happened; a wrong zone or the opening for the "
                "close: correct available_at at the source")
