@@ -97,6 +97,8 @@ def train(
                 stage.give_back(warehouse, request.id, f"{type(error).__name__}: {error}", clock.now())
             raise
         try:
+            with err.status("leak audit"):
+                stage.inspect(warehouse, settings, problem, session)
             with err.status(f"searching {problem.search.trials} trials"):
                 stage.run_trials(warehouse, settings, problem, session, 0)
             with err.status("evidence, final fit and report"):

@@ -91,7 +91,7 @@ class Gate(_Strict):
     """When a candidate may replace what is there."""
 
     alpha: float = Field(default=0.05, gt=0, le=0.2)
-    blocks: int = Field(default=7, ge=4, le=64)
+    require_audit: bool = True
     min_rows: int = Field(default=200, ge=30)
     min_effect: float = Field(default=0.0, ge=0)
     min_auc: Share = 0.5

@@ -31,7 +31,7 @@ from pipelines.validation.audit import CEILING, AuditReport
 from pipelines.validation.splits import plan
 from tests.unit.training.conftest import make_frame, make_line
 
-DAYS = 97
+DAYS = 125
 LINES = load_lines(config.ROOT / "mlflow" / "lines")
 
 
@@ -43,7 +43,7 @@ def loaded(shared_warehouse: Warehouse) -> tuple[Warehouse, datetime]:
     for part in span.months():
         ingest_run.run(shared_warehouse, provider, part, kinds=[Kind.BARS, Kind.DOCUMENTS, Kind.INDICATORS],
                        at=span.end)
-    quarter = Window(span.start + timedelta(days=30), span.end)  # the days that the sentiment line looks at
+    quarter = Window(span.start + timedelta(days=58), span.end)  # the days that the sentiment line looks at
     for part in quarter.months():
         sentiment_run.run(shared_warehouse, part)
     return shared_warehouse, span.end
@@ -96,7 +96,7 @@ def test_a_feature_group_that_looks_ahead(loaded: tuple[Warehouse, datetime], mo
 def test_too_little_history_is_refused(loaded: tuple[Warehouse, datetime]) -> None:
     warehouse, as_of = loaded
     with pytest.raises(InsufficientData):
-        audit.run(warehouse, None, LINES["calendar_1h"], as_of - timedelta(days=75))
+        audit.run(warehouse, None, LINES["calendar_1h"], as_of - timedelta(days=DAYS - 22))
 
 
 @pytest.mark.parametrize("family", ["logistic_regression", "lightgbm"])
