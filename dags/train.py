@@ -5,9 +5,9 @@ Serves one open retrain request of the line. `retrain/<line>` only rings; the re
 when there is none the run ends skipped. By hand, the trigger form puts a request into the ledger first.
 
 claim → open (snapshot as of the request's time, Optuna study, MLflow run) → the leak audit, and beside it trials,
-mapped over workers that share one study on PostgreSQL → conclude (evidence on days that the search never saw, final fit,
-report, registration) → `candidate/<line>` rings with the version. Whatever fails, a leak too, `close` marks the MLflow
-run FAILED with the cause and gives the request back, or closes it as failed when another try cannot help.
+mapped over workers that share one study on PostgreSQL → conclude (evidence on days that the search never saw, final
+fit, report, registration) → `candidate/<line>` rings with the version. Whatever fails, a leak too, `close` marks the
+MLflow run FAILED with the cause and gives the request back, or closes it as failed when another try cannot help.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -102,26 +103,31 @@ def interval(row: dict[str, Any]) -> str:
 
 def render(summary: dict[str, Any], console: Console) -> None:
     """The table that the demo ends with, and below it the reasons and pages, which no terminal is wide enough for."""
-    table = Table(title="What happened", title_justify="left", header_style="bold")
-    for column in ("what", "asked by", "verdict", "against", "nats saved [95 %]", "AUC"):
-        table.add_column(column, overflow="fold")
+    table = Table(title="What happened", title_justify="left", header_style="bold", box=box.SIMPLE)
+    for column in ("what", "verdict", "nats saved [95 %]", "p", "AUC"):
+        table.add_column(column, no_wrap=True)
     for row in summary["models"]:
-        table.add_row(row["what"], row["asked_for_by"] or "-", row["verdict"] or "-", row.get("opponent", "-"),
-                      interval(row), "-" if row.get("auc") is None else f"{row['auc']:.3f}")
+        effect = row["effect"] or {}
+        table.add_row(row["what"], row["verdict"] or "-", interval(row), _figure(effect.get("p_value"), 4),
+                      _figure(row.get("auc"), 3))
     console.print(table)
     for row in summary["models"]:
-        _print(console, f"\n{row['what']} (as of {row['as_of'][:10]}, {row['family']}, {row['trials']} trials): "
-                        f"{row['verdict'] or 'not judged'}")
+        _print(console, f"{row['what']}: {row['verdict'] or 'not judged'} (asked for by {row['asked_for_by']} as of "
+                        f"{row['as_of'][:10]}; {row['family']}, the best of {row['trials']} trials)")
         for reason in row["why"]:
             _print(console, f"  {reason}")
         if "run" in row:
-            _print(console, f"  {row['run']}")
-    console.print("\nchampions", style="bold")
+            _print(console, f"  {row['run']}\n")
+    console.print("champions", style="bold")
     for item in summary["promotions"]:
         _print(console, f"  {item['effective_at'][:10]}  {item['line']}: {item['action']} v{item['version']} by "
                         f"{_who(item['actor'])}")
     rows = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in summary["rows"].items())
     _print(console, f"\nin the warehouse: {rows}")
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _print(console: Console, text: str) -> None:

@@ -19,7 +19,7 @@ EndOption = Annotated[str, typer.Option(help="End of the window (UTC, ISO 8601),
 
 
 def register(app: typer.Typer) -> None:
-    for command in (ingest, sentiment, features, train, audit, gate, predict, monitor):
+    for command in (ingest, sentiment, features, train, audit, gate, predict, monitor, intervals):
         app.command()(command)
 
 
@@ -130,6 +130,28 @@ def audit(
         show(list(report.findings), as_json=False, title="findings")
     if not report.passed:
         raise typer.Exit(1)
+
+
+def intervals(
+    line: LineArgument,
+    as_of: AsOfOption = None,
+    days: Annotated[int, typer.Option(help="Days to forecast, before that time.", min=7)] = 56,
+    family: Annotated[str | None, typer.Option(help="Model family; default: the line's first.")] = None,
+    json_output: JsonOption = False,
+) -> None:
+    """How often should the line be retrained? Its own past walked once per interval, against never retraining."""
+    from pipelines.training import intervals as training_intervals
+
+    problem = line_of(line)
+    with open_warehouse() as warehouse, err.status(f"walking {days} days of {problem.name}"):
+        report = training_intervals.run(warehouse, problem, as_of_time(as_of), days=days, family=family)
+    table = report.to_frame().reset_index().to_dict("records")
+    if json_output:
+        show({"best": report.best, "best_net": report.best_net, "significant": report.significant, "note": report.note,
+              "intervals": table}, as_json=True)
+    else:
+        show(table, as_json=False, title=f"retraining intervals of {problem.name}")
+        show(report.note, as_json=False)
 
 
 def gate(

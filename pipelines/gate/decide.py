@@ -12,7 +12,7 @@ from pipelines.contracts.records import Evidence, Outcome, Verdict
 from pipelines.errors import ContractError
 from pipelines.gate import rules as rule
 from pipelines.gate.comparison import CANDIDATE, Comparison, compare
-from pipelines.gate.rules import Finding, nats
+from pipelines.gate.rules import Finding, chance, nats
 
 
 def decide(evidence: Evidence, rules: Gate) -> Verdict:
@@ -84,11 +84,11 @@ def _passed(evidence: Evidence, found: Comparison | None) -> tuple[str, ...]:
     fresh, figures = found.fresh, found.figures
     stages = ""
     if "p_search" in figures:
-        stages = (f": fresh days {figures['p_fresh']:.4f}, best of {evidence.trials} trials on the search days "
-                  f"{figures['p_search']:.4f}")
+        stages = (f" (fresh days {chance(figures['p_fresh'])}, best of {evidence.trials} trials on the search days "
+                  f"{chance(figures['p_search'])})")
     reasons = [f"Better than {evidence.opponent} by {nats(fresh.effect)} nats of log loss per prediction "
                f"(95 % interval {nats(fresh.low)} to {nats(fresh.high)}) over {evidence.rows} rows and "
-               f"{len(evidence.losses)} timestamps; one-sided p {found.p_value:.4f}{stages}."]
+               f"{len(evidence.losses)} timestamps; one-sided p {chance(found.p_value)}{stages}."]
     auc = evidence.metrics.get(CANDIDATE, {}).get("auc")
     if auc is not None:
         reasons.append(f"AUC {auc:.4f}.")

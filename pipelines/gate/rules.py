@@ -32,6 +32,11 @@ def nats(value: float) -> str:
     return f"{value:+.5f}"
 
 
+def chance(p_value: float) -> str:
+    """A p-value to four decimals; a tiny one by its bound, for no test is sure."""
+    return "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
+
+
 def worse(test: MeanTest, alpha: float) -> bool:
     """The mirror of the test: is the effect significantly below zero?"""
     return test.effect < 0 and 1.0 - test.p_value <= alpha

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipelines.contracts.line import Line
-from pipelines.training import plots
+from pipelines.training import money, plots
 from pipelines.training.explain import Explanation
 from pipelines.training.measure import BASELINES, Measure, book, tradable
 from pipelines.training.search import TrialRecord
@@ -45,6 +45,7 @@ def write(directory: Path, *, line: Line, searched: pd.DataFrame, evidence: pd.D
         starts = [rows["event_time"].min() for part in (searched, evidence) for _, rows in part.groupby("fold")]
         plots.equity(pictures / "equity.png", books, evidence_start, starts)
         books["candidate"].to_csv(tables / "backtest.csv")
+        money.write(tables, line, evidence, line.search.seed)
     pd.DataFrame([asdict(trial) | {"params": dict(trial.params)} for trial in trials]).to_csv(
         tables / "trials.csv", index=False)
     pd.DataFrame([asdict(item) for item in measures]).to_csv(tables / "measures.csv", index=False)

@@ -138,6 +138,20 @@ def test_the_next_day_is_predicted_and_watched(run: Run, trained: Any) -> None:
     assert code == (1 if drift["data_drift"] or drift["prediction_drift"] or drift["performance_drift"] else 0)
 
 
+def test_the_leak_audit_by_hand_finds_nothing(run: Run, trained: Any) -> None:
+    code, report = run("audit", LINE, "--as-of", END.isoformat())
+    assert (code, report["passed"]) == (0, True)
+
+
+def test_retraining_intervals_are_compared_with_never(run: Run, trained: Any) -> None:
+    code, report = run("intervals", LINE, "--as-of", END.isoformat(), "--days", "14")
+    assert code == 0
+    assert [row["interval"] for row in report["intervals"]] == ["never", "28d", "14d", "7d", "3d", "1d"]
+    assert [row["fits"] for row in report["intervals"]] == [1, 1, 1, 2, 5, 14]
+    assert report["best"] in {row["interval"] for row in report["intervals"]}
+    assert report["note"].endswith(".")
+
+
 def test_there_is_nothing_to_roll_back_to(run: Run, trained: Any, monkeypatch: pytest.MonkeyPatch,
                                           capsys: pytest.CaptureFixture[str]) -> None:
     run("gate", LINE)

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.contracts.line import Line
 from pipelines.training import card, explain, families, fit, lineage, measure, report
-from pipelines.training.measure import Measure
+from pipelines.training.measure import Measure, book
 from pipelines.training.search import TrialRecord
 from pipelines.validation import backtest, metrics
 from pipelines.validation.splits import plan
@@ -86,14 +86,22 @@ def test_every_picture_is_a_png_that_shows_something(done: Done, tmp_path: Path)
     from matplotlib.image import imread
 
     files = done.write(tmp_path)
-    assert len(files) == 9 + 4 + 1
+    assert len(files) == 9 + 11 + 1
     for path in (tmp_path / "plots").iterdir():
         pixels = imread(path)
         assert min(pixels.shape[:2]) > 300
         assert pixels[..., :3].std() > 0.05
     trials = pd.read_csv(tmp_path / "tables" / "trials.csv")
     assert trials["state"].tolist() == ["complete", "pruned", "failed"]
-    assert pd.read_csv(tmp_path / "tables" / "backtest.csv")["net"].sum() != 0
+    table = {path.stem: pd.read_csv(path, index_col=0) for path in (tmp_path / "tables").iterdir()}
+    assert table["backtest"]["net"].sum() != 0
+    own = table["benchmarks"].loc["candidate"]
+    assert table["stress"].loc["as_is", "sharpe_per_period"] == pytest.approx(own["sharpe_per_period"])
+    assert table["stress"].loc["doubled_costs", "cost"] == pytest.approx(2 * own["cost"])
+    assert table["intervals"].loc["sharpe_per_period", "estimate"] == pytest.approx(own["sharpe_per_period"])
+    total = book(done.line, done.evidence)["net"].sum()
+    for name in ("symbol", "month", "session", "regime"):
+        assert table[f"attribution_{name}"]["net"].sum() == pytest.approx(total)
 
 
 @pytest.mark.parametrize("case", ["one class", "no trades", "one prediction", "no trials", "constant feature"])

@@ -125,7 +125,8 @@ def test_from_a_request_to_a_candidate(bench: Callable[..., Bench]) -> None:
     assert files == {f"plots/{name}.png" for name in (
         "roc", "precision_recall", "calibration", "confusion", "importance", "shap_summary", "search_history",
         "parameter_importance", "equity")} | {f"tables/{name}.csv" for name in (
-            "backtest", "trials", "measures", "importance")}
+            "backtest", "trials", "measures", "importance", "benchmarks", "intervals", "stress", "attribution_symbol",
+            "attribution_month", "attribution_session", "attribution_regime")}
     children = b.client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{session.run_id}'")
     assert len(children) == 2
     version, = b.versions()

@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from arch.bootstrap import optimal_block_length
 
 from pipelines.contracts.line import Costs
 from pipelines.errors import ContractError, InsufficientData
@@ -16,31 +15,6 @@ def autoregressive(count: int, persistence: float, seed: int = 0) -> np.ndarray:
     for at in range(1, count):
         values[at] = persistence * values[at - 1] + noise[at]
     return values
-
-
-@pytest.mark.parametrize("count", [20, 100, 1000, 3001])
-@pytest.mark.parametrize("persistence", [0.0, 0.3, 0.9, -0.5])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_the_block_length_is_arch_s(count: int, persistence: float, seed: int) -> None:
-    values = autoregressive(count, persistence, seed)
-    theirs = float(optimal_block_length(values)["stationary"].iloc[0])
-    assert backtest.block_length(values) == pytest.approx(max(theirs, 1.0), rel=1e-9)
-
-
-def test_returns_that_never_change_need_no_blocks() -> None:
-    assert backtest.block_length(np.full(50, 0.01)) == 1.0
-
-
-def test_the_resamples_are_runs_of_the_original() -> None:
-    drawn = backtest.stationary_bootstrap(50, 4000, 5.0, np.random.default_rng(0))
-    assert (drawn.min(), drawn.max()) == (0, 49)
-    follows = (drawn[:, 1:] == (drawn[:, :-1] + 1) % 50).mean()
-    # a block goes on with probability 1 - 1/5; a new one may start at the next row by chance
-    assert follows == pytest.approx(0.8 + 0.2 / 50, abs=0.003)
-    # stationary: every row is drawn equally often at every place
-    assert np.bincount(drawn[:, -1], minlength=50) / 4000 == pytest.approx(np.full(50, 0.02), abs=0.01)
-    single = backtest.stationary_bootstrap(10, 100, 1.0, np.random.default_rng(0))
-    assert (single[:, 1:] == (single[:, :-1] + 1) % 10).mean() == pytest.approx(0.1, abs=0.03)
 
 
 def test_the_interval_of_the_mean_covers_as_often_as_it_says() -> None:
@@ -82,8 +56,6 @@ def test_a_figure_that_is_undefined_says_how_often() -> None:
 def test_refusals() -> None:
     with pytest.raises(InsufficientData, match="at least 20"):
         backtest.intervals(pd.Series([0.01] * 19), block=2.0)
-    with pytest.raises(InsufficientData, match="at least 20"):
-        backtest.block_length([0.01] * 19)
     for wrong in ({"level": 1.0}, {"reps": 0}, {"block": 0.5}):
         with pytest.raises(ContractError, match="mean block"):
             backtest.intervals(pd.Series([0.01] * 30), **wrong)
