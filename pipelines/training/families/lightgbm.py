@@ -50,6 +50,7 @@ class LightGBMFamily:
                                    "feature_fraction": 0.6, "bagging_fraction": 0.8, "lambda_l2": 5.0}
     packages = ("lightgbm",)
     trusted_types: tuple[str, ...] = ()
+    reviewed_types: frozenset[str] = frozenset()
     importance_unit = "total gain"
     contribution_unit = "log-odds"
 

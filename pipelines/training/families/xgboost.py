@@ -51,6 +51,7 @@ class XGBoostFamily:
                                    "subsample": 0.8, "colsample_bytree": 0.6, "reg_lambda": 5.0}
     packages = ("xgboost",)
     trusted_types: tuple[str, ...] = ()
+    reviewed_types: frozenset[str] = frozenset()
     importance_unit = "total gain"
     contribution_unit = "log-odds"
 
