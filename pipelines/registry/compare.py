@@ -157,6 +157,8 @@ def judge(evidence: Mapping[str, pd.DataFrame], blocks: int) -> list[Pair]:
     for (one, left), (other, right) in itertools.combinations(evidence.items(), 2):
         both = left.merge(right, on=["symbol", "event_time"], suffixes=("", "_other"))
         same = both[both["y"] == both["y_other"]]
+        if same.empty:
+            continue
         saved = pd.Series(metrics.losses(same["y"], same["candidate_other"])
                           - metrics.losses(same["y"], same["candidate"])).groupby(
             same["event_time"].to_numpy()).mean().sort_index()

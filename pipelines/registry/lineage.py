@@ -18,7 +18,7 @@ from pipelines.contracts import tags
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.line import Line
 from pipelines.contracts.records import Candidate
-from pipelines.errors import RegistryError
+from pipelines.errors import ConfigError, RegistryError
 from pipelines.features import catalog, labels, view
 from pipelines.registry.client import ModelRegistry, Run, Version
 from pipelines.sentiment.aggregate import LONGEST_HOURS
@@ -34,7 +34,7 @@ _PARAMS = "model."
 @dataclass(frozen=True)
 class Source:
     """The facts of one kind and source that a training could read: ``facts`` of them in ``revisions`` rows (first
-    versions included), known at ``as_of``; times UTC."""
+    versions included), known before ``as_of``; times UTC."""
 
     kind: str
     source: str
@@ -123,8 +123,8 @@ def lineage(warehouse: Warehouse, settings: Settings, line: Line, version: int) 
 
 def sources(warehouse: Warehouse, line: Line, as_of: datetime, *,
             recorded_after: datetime | None = None) -> list[Source]:
-    """What a training of ``line`` as of a time can read, by kind and source: bars with the look-back of features,
-    labels and medians, and, as far as the line's features use them, documents and indicators.
+    """What a training of ``line`` as of a time can read (known before it), by kind and source: bars with the look-back
+    of features, labels and medians, and, as far as the line's features use them, documents and indicators.
 
     Args:
         recorded_after: only what was written after this wall-clock time.
@@ -141,8 +141,8 @@ def sources(warehouse: Warehouse, line: Line, as_of: datetime, *,
         wanted.append((Kind.INDICATORS, timedelta(days=8), None, names))
     found = []
     for kind, before, symbols, named in wanted:
-        table = asof.sources(warehouse, kind, as_of=as_of, start=first - before, end=as_of, symbols=symbols,
-                             names=named, recorded_after=recorded_after)
+        table = asof.sources(warehouse, kind, as_of=asof.just_before(as_of), start=first - before, end=as_of,
+                             symbols=symbols, names=named, recorded_after=recorded_after)
         found += [Source(kind.value, str(row["source"]), int(row["facts"]), int(row["revisions"]),
                          *(row[name].to_pydatetime() for name in (
                              "first_event", "last_event", "first_available", "last_available")))
@@ -168,9 +168,12 @@ def recorded_line(line: Line, params: Mapping[str, str]) -> Line:
         elif name in params:
             values[name] = _listed(params[name], field)
     try:
-        return Line.model_validate(values)
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        found = Line.model_validate(values)
+        catalog.select(found.features.groups)
+        return found
+    except (ValidationError, ConfigError) as error:
+        problems = str(error) if isinstance(error, ConfigError) else "; ".join(
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise RegistryError(f"{line.name} was trained with a configuration that this code does not know ({problems}); "
                             "check out the commit of the training") from error
 

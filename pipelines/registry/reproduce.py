@@ -172,7 +172,7 @@ def _late(warehouse: Warehouse, line: Line, known: Lineage) -> list[str]:
     if known.frozen_at is None:
         return []
     return [f"{item.revisions} rows of {item.kind} from {item.source} were written after the snapshot was frozen "
-            f"({known.frozen_at:%Y-%m-%d %H:%M:%S} UTC) with an available_at up to as_of (events "
+            f"({known.frozen_at:%Y-%m-%d %H:%M:%S} UTC) with an available_at before as_of (events "
             f"{item.first_event:%Y-%m-%d %H:%M} to {item.last_event:%Y-%m-%d %H:%M} UTC): the past was changed later."
             for item in sources(warehouse, line, known.as_of, recorded_after=known.frozen_at)]
 

@@ -100,9 +100,11 @@ def artifact(path: Path, name: str) -> Path:
     """The model file ``name`` in the directory that MLflow wrote.
 
     Raises:
-        UnsafeArtifact: it is not there (a pickle may be: it is not opened).
+        UnsafeArtifact: it is not there (a pickle may be: it is not opened), or a link.
     """
     found = path / name if path.is_dir() else path
+    if found.is_symlink():
+        raise UnsafeArtifact(f"{found} is a link; a model is a plain file. Restore it, or train again")
     if not found.is_file() or found.name != name:
         there = sorted(item.name for item in path.iterdir()) if path.is_dir() else [path.name]
         raise UnsafeArtifact(f"no {name} at {path} (there: {', '.join(there)[:200]}); only this format is loaded: "
