@@ -186,6 +186,8 @@ def recommend(pairs: Sequence[Pair], evidence: Mapping[str, pd.DataFrame]) -> st
                           for name, frame in evidence.items())
         return (f"No recommendation: the runs have too few out-of-sample rows in common ({spans}, UTC). Train them as "
                 "of the same time.")
+    if all(pair.effect == pair.low == pair.high == 0 for pair in pairs):
+        return f"They predict the same: no loss differs on {min(pair.rows for pair in pairs)} common rows."
     for name in names:
         won = [pair for pair in pairs if pair.better == name and pair.seen]
         if len(won) == len(names) - 1:

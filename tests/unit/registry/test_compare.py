@@ -66,8 +66,10 @@ def test_equals_are_not_told_apart_and_the_smallest_detectable_difference_is_sai
 
 
 def test_the_same_predictions_are_no_difference() -> None:
-    pair, = compare.judge({"one": frame(0.8), "copy": frame(0.8)}, BLOCKS)
+    evidence = {"one": frame(0.8), "copy": frame(0.8)}
+    pair, = compare.judge(evidence, BLOCKS)
     assert (pair.effect, pair.p_value, pair.seen) == (0.0, 1.0, False)
+    assert compare.recommend([pair], evidence) == "They predict the same: no loss differs on 1344 common rows."
 
 
 def test_the_level_is_shared_among_several_pairs() -> None:
