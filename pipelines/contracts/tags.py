@@ -16,6 +16,9 @@ SEARCH = "tidemark.search_digest"
 AUDIT = "tidemark.audit"  # "passed" once the leak audit has found nothing
 GIT_COMMIT = "tidemark.git_commit"
 LOCK = "tidemark.lock_digest"
+#: What the code ran on: ``3.11.9`` and ``Linux x86_64``.
+PYTHON = "tidemark.python"
+PLATFORM = "tidemark.platform"
 SEED = "tidemark.seed"
 STUDY = "tidemark.study"
 TRIALS = "tidemark.trials"

@@ -13,15 +13,15 @@ from pipelines.contracts.window import Window
 from pipelines.errors import InsufficientData
 from pipelines.features import labels
 from pipelines.features.matrix import NAIVE, build, feature_names
-from pipelines.store import Warehouse, snapshots
+from pipelines.store import Warehouse, asof, snapshots
 
-__all__ = ["NAIVE", "training"]
+__all__ = ["NAIVE", "matrix", "training"]
 
 
 def training(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[SnapshotRef, pd.DataFrame]:
     """Everything a training of ``line`` may see at ``as_of``, stored by content.
 
-    The rows whose outcome was known at ``as_of`` (``label_end <= as_of``) of the last ``history_days``, decided
+    The rows whose outcome was known before ``as_of`` (``label_end < as_of``) of the last ``history_days``, decided
     before their outcome was known (a row that came later than its own outcome could have seen it).
 
     Returns:
@@ -31,15 +31,28 @@ def training(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[Snapsho
     Raises:
         InsufficientData: no labelled row in that time.
     """
+    window, frame = matrix(warehouse, line, as_of)
+    ref = snapshots.put(warehouse, frame, kind="training", line=line.name, start=window.start, end=window.end)
+    return ref, frame
+
+
+def matrix(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[Window, pd.DataFrame]:
+    """The frame of :func:`training` and the window it is of, without storing anything.
+
+    Raises:
+        InsufficientData: no labelled row in that time.
+    """
     window = Window(as_of - timedelta(days=line.walk_forward.history_days) - line.horizon, as_of)
     rows = build(warehouse, line, window=window, as_of=as_of)
-    frame = join(rows, labels.read(warehouse, line, start=_first(rows, window), end=as_of, as_of=as_of))
+    # What becomes available at as_of belongs to the partition that begins there. It comes in after a training at the
+    # end of the one before, and would make the same training another one when it is done again.
+    known = asof.just_before(as_of)
+    frame = join(rows, labels.read(warehouse, line, start=_first(rows, window), end=as_of, as_of=known))
     if frame.empty:
         raise InsufficientData(
             f"{line.name} has no labelled rows available between {window.start} and {as_of}; load bars (`tidemark "
             f"ingest`) for at least {line.walk_forward.history_days} days before as_of, or choose a later as_of")
-    ref = snapshots.put(warehouse, frame, kind="training", line=line.name, start=window.start, end=window.end)
-    return ref, frame
+    return window, frame
 
 
 def join(rows: pd.DataFrame, labelled: pd.DataFrame) -> pd.DataFrame:

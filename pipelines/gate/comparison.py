@@ -17,9 +17,9 @@ import pandas as pd
 
 from pipelines.contracts.records import Evidence
 from pipelines.errors import ContractError, TidemarkError
-from pipelines.validation.significance import MeanTest, RotationTest, cosine_test, deflated_sharpe, pbo, spa
+from pipelines.validation.significance import MeanTest, RotationTest, deflated_sharpe, forecast, pbo, spa
 from pipelines.validation.significance.combination import for_untold, two_stage
-from pipelines.validation.significance.forecast import LEAST_COSINES, affordable_cosines, automatic_cosines
+from pipelines.validation.significance.forecast import LEAST_COSINES, affordable_cosines
 from pipelines.validation.significance.rotation import rotation_of_gains
 
 CANDIDATE = "candidate"
@@ -61,10 +61,8 @@ def remembers_too_long(evidence: Evidence) -> bool:
 
 def mean_gain(evidence: Evidence, against: str, alpha: float) -> MeanTest:
     """The log loss that the candidate saves against a contender, per timestamp of the fresh days."""
-    differences = evidence.losses[against] - evidence.losses[CANDIDATE]
-    if float(differences.std()) <= 1e-12 * max(1.0, float(differences.abs().max())):
-        return _certain(float(differences.mean()))
-    return cosine_test(differences, cosines=_cosines(differences.to_frame(), evidence.overlap), alpha=alpha)
+    return forecast.mean_gain(evidence.losses[against] - evidence.losses[CANDIDATE], overlap=evidence.overlap,
+                              alpha=alpha)
 
 
 def compare(evidence: Evidence, alpha: float) -> Comparison:
@@ -81,14 +79,6 @@ def compare(evidence: Evidence, alpha: float) -> Comparison:
     return Comparison(fresh, search, p_value, figures)
 
 
-def _certain(effect: float) -> MeanTest:
-    """Differences that never vary: nothing is uncertain (the champion against itself, say)."""
-    p_value = 0.0 if effect > 0 else 1.0
-    return MeanTest(effect=effect, error=0.0, statistic=math.copysign(math.inf, effect), freedom=0, p_value=p_value,
-                    p_two_sided=0.0 if effect else 1.0, low=effect, high=effect, minimum_detectable=0.0,
-                    method="constant differences")
-
-
 def _search_stage(evidence: Evidence, alpha: float) -> RotationTest | None:
     if evidence.search is None or len(evidence.search) < periods_needed(evidence.overlap):
         return None
@@ -96,7 +86,8 @@ def _search_stage(evidence: Evidence, alpha: float) -> RotationTest | None:
     gains = gains.loc[:, gains.std() > 0]
     if gains.empty:
         return None
-    return rotation_of_gains(gains, cosines=_cosines(gains, evidence.overlap), draws=DRAWS, alpha=alpha)
+    return rotation_of_gains(gains, cosines=forecast.bearable_cosines(gains.to_numpy(), evidence.overlap), draws=DRAWS,
+                             alpha=alpha)
 
 
 def _gains(evidence: Evidence) -> pd.DataFrame:
@@ -105,15 +96,6 @@ def _gains(evidence: Evidence) -> pd.DataFrame:
         raise ContractError("the evidence holds no search days; ask for them first")
     theirs, trials = evidence.search[evidence.opponent], evidence.search.drop(columns=evidence.opponent)
     return pd.DataFrame({name: theirs - losses for name, losses in trials.items()})
-
-
-def _cosines(gains: pd.DataFrame, overlap: int) -> int:
-    """As many as the differences' memory allows (the lower quartile over contenders), and none that is faster than
-    two label reaches: labels that overlap make neighbours alike over a whole reach, which an autoregression of order
-    one does not see."""
-    found = sorted(automatic_cosines(column) for column in gains.to_numpy(dtype="float64").T)
-    allowed = max(LEAST_COSINES, len(gains) // (2 * (overlap + 1)))
-    return min(found[(len(found) - 1) // 4], allowed)
 
 
 def _reported(evidence: Evidence) -> dict[str, float]:

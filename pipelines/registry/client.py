@@ -5,6 +5,7 @@ Credentials and error translation are those of ``training.record``, so that one 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pipelines.contracts.line import Line
 from pipelines.errors import RegistryError, TidemarkError, UnsafeArtifact
 from pipelines.training.record import connect, vendor_errors
 
+_LOGGED = re.compile(r"models:/m-[0-9a-zA-Z]+")
 _MISSING = "RESOURCE_DOES_NOT_EXIST"
 
 
@@ -30,6 +32,18 @@ class Version:
     source: str
     created_at: datetime
     description: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run as MLflow keeps it: what it was given, what it measured."""
+
+    run_id: str
+    name: str
+    status: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
     tags: Mapping[str, str]
 
 
@@ -76,6 +90,17 @@ class ModelRegistry:
                            datetime.fromtimestamp(item.creation_timestamp / 1000, UTC), item.description or "",
                            dict(item.tags))
 
+    def run(self, run_id: str) -> Run:
+        """One run.
+
+        Raises:
+            RegistryError: MLflow does not have it.
+        """
+        with self._errors():
+            found = self._client.get_run(run_id)
+            return Run(str(found.info.run_id), str(found.info.run_name), str(found.info.status),
+                       dict(found.data.params), dict(found.data.metrics), dict(found.data.tags))
+
     def set_alias(self, line: Line, alias: str, version: int) -> None:
         with self._errors():
             self._client.set_registered_model_alias(line.registered_model, alias, str(version))
@@ -109,16 +134,25 @@ class ModelRegistry:
             source: ``models:/<id>``, the ``source`` of a version.
 
         Raises:
-            UnsafeArtifact: the model does not have one of them: it was not stored in this native format.
+            UnsafeArtifact: the model does not have one of them: it was not stored in this native format. Or the source
+                is no logged model, or a file is a link or lies elsewhere than it should.
         """
         import mlflow.artifacts
 
+        if not _LOGGED.fullmatch(source):
+            raise UnsafeArtifact(f"the version's source is {source[:200]!r}, not a logged model (models:/m-...); "
+                                 "nothing is fetched from there. Train again")
         with self._errors():
             location = self._client.get_logged_model(source.removeprefix("models:/")).artifact_location
         with self._errors(UnsafeArtifact):
-            return [Path(mlflow.artifacts.download_artifacts(
+            files = [Path(mlflow.artifacts.download_artifacts(
                 artifact_uri=f"{location.rstrip('/')}/{name}", dst_path=str(directory), tracking_uri=self.url))
                 for name in names]
+        for name, file in zip(names, files, strict=True):
+            if file.is_symlink() or not file.is_file() or file.resolve() != directory.resolve() / name:
+                raise UnsafeArtifact(f"{name} of {source} is no plain file in its place, it leads to {file.resolve()}; "
+                                     "it is not opened. Restore the artifact, or train again")
+        return files
 
     @contextmanager
     def _errors(self, otherwise: type[TidemarkError] = RegistryError) -> Iterator[None]:

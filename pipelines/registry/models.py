@@ -77,18 +77,23 @@ def _load(where: _Key, version: int, family_name: str, run_id: str) -> FittedMod
     if found.run_id != run_id:
         raise RegistryError(f"{what} belongs to run {found.run_id} in MLflow and to {run_id} in the ledger: these are "
                             "two models. Is TIDEMARK_MLFLOW_URL the server that this ledger belongs to?")
+    recorded, content = found.tags.get(tags.MODEL_FILE), found.tags.get(tags.MODEL_CONTENT)
+    if recorded is None or content is None:
+        raise UnsafeArtifact(f"{what} was registered without the digests of its file and content, so nobody can tell "
+                             "whose file it is; it is not fetched. Train again")
+    if found.tags.get(tags.FAMILY, family_name) != family_name:
+        raise UnsafeArtifact(f"{what} is {found.tags[tags.FAMILY]} in MLflow and {family_name} in the ledger; it is "
+                             "not fetched. Set the tag back, or train again")
     family = families.get(family_name)
     name = MODEL_FILES[family.flavor]
     with tempfile.TemporaryDirectory(prefix="tidemark-model-") as directory:
         file, card = registry.download(found.source, (name, CARD), Path(directory))
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        recorded = found.tags.get(tags.MODEL_FILE)
-        if recorded is not None and digest != recorded:
+        if digest != recorded:
             raise UnsafeArtifact(f"{name} of {what} has the SHA-256 {digest[:12]}…, but {recorded[:12]}… was "
                                  "registered; it is not opened. Restore the artifact, or train again")
         model = family.load(file.parent, _feature_names(card, what))
-    content = found.tags.get(tags.MODEL_CONTENT)
-    if content is not None and model.fingerprint() != content:
+    if model.fingerprint() != content:
         raise UnsafeArtifact(f"{what} holds another model, or other feature names, than were registered; restore the "
                              "artifact, or train again")
     return model

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Select, Table, exists, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, Table, distinct, exists, func, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from pipelines.contracts.columns import SCHEMAS, Kind
@@ -72,6 +72,36 @@ def read(warehouse: Warehouse, kind: Kind, *, as_of: datetime, start: datetime |
         query = query.where(~_other(table, schema.key, as_of, revisions)).order_by(*key)
     with warehouse.begin() as connection:
         return frames.fetch(connection, query)
+
+
+def sources(warehouse: Warehouse, kind: Kind, *, as_of: datetime, start: datetime, end: datetime,
+            symbols: Sequence[str] | None = None, names: Sequence[str] | None = None,
+            recorded_after: datetime | None = None) -> pd.DataFrame:
+    """Where the facts with ``event_time`` in ``[start, end)`` that were known at ``as_of`` came from.
+
+    Args:
+        recorded_after: only rows that were written after this wall-clock time: the past that was changed later.
+
+    Returns:
+        One row per ``source``, ordered by it: ``facts`` (keys), ``revisions`` (rows, first versions included),
+        ``first_event``, ``last_event``, ``first_available``, ``last_available`` and ``last_recorded`` (UTC).
+    """
+    kind = Kind(kind)
+    table, schema = FACTS[kind], SCHEMAS[kind]
+    keys = func.count(distinct(tuple_(*(table.c[name] for name in schema.key))))
+    query = (select(table.c.source, keys.label("facts"), func.count().label("revisions"),
+                    func.min(table.c.event_time), func.max(table.c.event_time), func.min(table.c.available_at),
+                    func.max(table.c.available_at), func.max(table.c.recorded_at))
+             .where(table.c.available_at <= as_of, table.c.event_time >= start, table.c.event_time < end,
+                    *_filters(kind, table, symbols, names))
+             .group_by(table.c.source).order_by(table.c.source))
+    if recorded_after is not None:
+        query = query.where(table.c.recorded_at > recorded_after)
+    with warehouse.begin() as connection:
+        found = connection.execute(query).all()
+    return pd.DataFrame([tuple(row) for row in found], columns=[
+        "source", "facts", "revisions", "first_event", "last_event", "first_available", "last_available",
+        "last_recorded"])
 
 
 def _filters(kind: Kind, table: Table, symbols: Sequence[str] | None,

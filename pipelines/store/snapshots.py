@@ -95,6 +95,15 @@ def find(warehouse: Warehouse, *, kind: SnapshotKind, line: str, start: datetime
     return None if row is None else _ref(row)
 
 
+def entry(warehouse: Warehouse, name: str, *, line: str) -> tuple[SnapshotRef, datetime] | None:
+    """The latest entry of a line with this digest, and when it was stored (wall clock, UTC); None if there is none."""
+    query = (select(snapshots).where(snapshots.c.digest == name, snapshots.c.line == line)
+             .order_by(snapshots.c.created_at.desc()).limit(1))
+    with warehouse.begin() as connection:
+        row = connection.execute(query).one_or_none()
+    return None if row is None else (_ref(row), row.created_at)
+
+
 def between(warehouse: Warehouse, *, kind: SnapshotKind, line: str, start: datetime,
             end: datetime) -> list[SnapshotRef]:
     """The latest snapshot of each window that lies inside ``[start, end)``, in order of time."""

@@ -1,12 +1,14 @@
-"""Where a training came from: the commit and the lock of the code that ran it."""
+"""Where a training came from: the commit and the lock of the code that ran it, and what it ran on."""
 
 from __future__ import annotations
 
 import hashlib
+import platform
 import subprocess
 from functools import lru_cache
 
 from pipelines.config import ROOT
+from pipelines.contracts import tags
 
 UNKNOWN = "unknown"
 
@@ -26,6 +28,13 @@ def lock_digest() -> str:
     """SHA-256 of ``requirements.lock``; ``unknown`` where it was not shipped."""
     lock = ROOT / "requirements.lock"
     return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else UNKNOWN
+
+
+def environment() -> dict[str, str]:
+    """Everything outside of data and configuration that the bytes of a model may depend on, under the names of its
+    tags: commit, lock, Python, operating system with architecture."""
+    return {tags.GIT_COMMIT: git_commit(), tags.LOCK: lock_digest(), tags.PYTHON: platform.python_version(),
+            tags.PLATFORM: f"{platform.system()} {platform.machine()}"}
 
 
 def _git(*arguments: str) -> str:

@@ -98,7 +98,7 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
     return tracker.register(line, session.run_id, source, {
         **outcome, tags.LINE: line.name, tags.AS_OF: session.as_of, tags.SNAPSHOT: session.snapshot_digest,
         tags.SEED: str(session.seed), tags.REASON: session.reason, tags.REQUEST: str(session.request_id or ""),
-        tags.GIT_COMMIT: lineage.git_commit(), tags.LOCK: lineage.lock_digest()}, text)
+        **lineage.environment()}, text)
 
 
 def _search_frame(warehouse: Warehouse, searched: pd.DataFrame, trials: Sequence[search.TrialRecord]) -> pd.DataFrame:

@@ -44,6 +44,7 @@ from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.records import SnapshotRef
 from pipelines.errors import ConfigError, TidemarkError, TrackingUnavailable, TrainingError
+from pipelines.training.families import container
 from pipelines.training.families.base import Family, Fitted, requirements
 from pipelines.training.measure import Measure
 from pipelines.training.search import TrialRecord
@@ -226,6 +227,7 @@ class Tracker:
                 path = Path(directory) / "model"
                 _save(path, model, family, frame, Model(artifact_path=logged.artifact_location, run_id=run_id,
                                                         model_uuid=logged.model_id, model_id=logged.model_id))
+                container.settle(path / MODEL_FILES[family.flavor])  # the same model is the same file
                 digest = hashlib.sha256((path / MODEL_FILES[family.flavor]).read_bytes()).hexdigest()
                 self._client.log_model_artifacts(logged.model_id, str(path))
                 self._client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)

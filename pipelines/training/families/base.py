@@ -12,6 +12,7 @@ import numpy as np
 
 from pipelines.contracts.ports import FittedModel, FloatArray
 from pipelines.errors import TrainingError, UnsafeArtifact
+from pipelines.training.families import container
 
 
 class Fitted(FittedModel, Protocol):
@@ -39,6 +40,7 @@ class Family(Protocol):
     defaults: Mapping[str, Any]
     packages: tuple[str, ...]
     trusted_types: tuple[str, ...]
+    reviewed_types: frozenset[str]
     importance_unit: str
     contribution_unit: str
 
@@ -98,9 +100,11 @@ def artifact(path: Path, name: str) -> Path:
     """The model file ``name`` in the directory that MLflow wrote.
 
     Raises:
-        UnsafeArtifact: it is not there (a pickle may be: it is not opened).
+        UnsafeArtifact: it is not there (a pickle may be: it is not opened), or a link.
     """
     found = path / name if path.is_dir() else path
+    if found.is_symlink():
+        raise UnsafeArtifact(f"{found} is a link; a model is a plain file. Restore it, or train again")
     if not found.is_file() or found.name != name:
         there = sorted(item.name for item in path.iterdir()) if path.is_dir() else [path.name]
         raise UnsafeArtifact(f"no {name} at {path} (there: {', '.join(there)[:200]}); only this format is loaded: "
@@ -119,21 +123,26 @@ def check_width(path: Path, found: int, feature_names: tuple[str, ...]) -> None:
                              "was registered, or train again")
 
 
-def load_skops(path: Path, trusted: tuple[str, ...]) -> Any:
-    """Read a skops file whose types are all on ``trusted``, a list from our code and never from the file.
+def load_skops(path: Path, trusted: tuple[str, ...], reviewed: frozenset[str]) -> Any:
+    """Read a skops file whose types are all on lists from our code and never from the file.
+
+    Args:
+        trusted: what skops has to be allowed beyond the types it trusts by itself.
+        reviewed: the estimators that this family's file consists of; skops trusts all of scikit-learn, we do not.
 
     Raises:
-        UnsafeArtifact: not a skops file, or a type that is not on the list.
+        UnsafeArtifact: not a skops file, or something that is not on the lists.
     """
     import skops.io
 
     source = artifact(path, "model.skops")
     try:
-        foreign = sorted(set(skops.io.get_untrusted_types(file=source)) - set(trusted))
+        foreign = sorted({*container.foreign(source, reviewed),
+                          *set(skops.io.get_untrusted_types(file=source)) - set(trusted)})
         if not foreign:
             return skops.io.load(source, trusted=list(trusted))
     except Exception as error:  # a broken file fails in many ways: zip, json, unknown nodes
         raise UnsafeArtifact(f"{source} is not a readable skops file ({type(error).__name__}: {error!s:.200}); "
                              "restore it from the artifact store or train again") from error
     raise UnsafeArtifact(f"{source} holds types that nobody reviewed: {', '.join(foreign)[:300]}; it is not loaded. "
-                         "If they are harmless, add them to the family's trusted_types")
+                         "If they are harmless, add them to the family's trusted_types and reviewed_types")

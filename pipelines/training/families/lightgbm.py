@@ -50,6 +50,7 @@ class LightGBMFamily:
                                    "feature_fraction": 0.6, "bagging_fraction": 0.8, "lambda_l2": 5.0}
     packages = ("lightgbm",)
     trusted_types: tuple[str, ...] = ()
+    reviewed_types: frozenset[str] = frozenset()
     importance_unit = "total gain"
     contribution_unit = "log-odds"
 
@@ -77,7 +78,7 @@ class LightGBMFamily:
         source = artifact(path, "model.lgb")
         try:
             booster = lgb.Booster(model_file=str(source))
-        except lgb.basic.LightGBMError as error:
+        except (lgb.basic.LightGBMError, ValueError) as error:  # ValueError: broken text or JSON in its tail
             raise UnsafeArtifact(f"{source} is not a LightGBM text model ({error!s:.150}); restore or train again"
                                  ) from error
         check_width(source, booster.num_feature(), feature_names)

@@ -12,10 +12,13 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import UnsafeArtifact
 from pipelines.training.families.base import check, check_width, digest, load_skops
+
+_STEPS = [("impute", SimpleImputer), ("scale", StandardScaler), ("model", LogisticRegression)]
 
 
 class Fitted:
@@ -68,6 +71,9 @@ class LogisticRegressionFamily:
     packages = ("scikit-learn", "skops")
     # Reviewed: a dtype carries no code (the imputer remembers the dtype it was fitted on).
     trusted_types = ("numpy.dtype",)
+    reviewed_types = frozenset({"sklearn.pipeline.Pipeline", "sklearn.impute._base.SimpleImputer",
+                                "sklearn.preprocessing._data.StandardScaler",
+                                "sklearn.linear_model._logistic.LogisticRegression"})
     importance_unit = "|coefficient| per standard deviation"
     contribution_unit = "log-odds"
 
@@ -82,11 +88,13 @@ class LogisticRegressionFamily:
             ("scale", StandardScaler()),
             ("model", LogisticRegression(C=float(params["C"]), max_iter=500, random_state=seed)),
         ])
-        return Fitted(pipeline.fit(features, labels), feature_names)
+        with threadpool_limits(limits=1):  # the last bits of a BLAS product depend on the number of its threads
+            return Fitted(pipeline.fit(features, labels), feature_names)
 
     def load(self, path: Path, feature_names: tuple[str, ...]) -> Fitted:
-        pipeline = load_skops(path, self.trusted_types)
-        if not isinstance(pipeline, Pipeline) or list(pipeline.named_steps) != ["impute", "scale", "model"]:
+        pipeline = load_skops(path, self.trusted_types, self.reviewed_types)
+        steps = getattr(pipeline, "steps", [])
+        if not isinstance(pipeline, Pipeline) or [(name, type(step)) for name, step in steps] != _STEPS:
             raise UnsafeArtifact(f"{path} is a {type(pipeline).__name__}, not the pipeline impute, scale, model")
         check_width(path, pipeline.n_features_in_, feature_names)
         return Fitted(pipeline, feature_names)

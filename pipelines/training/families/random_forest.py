@@ -59,6 +59,8 @@ class RandomForestFamily:
     # Reviewed: a tree is arrays of nodes and no code. scikit-learn checks their shapes when it loads them, but trusts
     # the indices in them when it predicts; `_checked` does not.
     trusted_types = ("sklearn.tree._tree.Tree",)
+    reviewed_types = frozenset({"sklearn.ensemble._forest.RandomForestClassifier",
+                                "sklearn.tree._classes.DecisionTreeClassifier", "sklearn.tree._tree.Tree"})
     importance_unit = "mean impurity decrease"
     contribution_unit = "probability"
 
@@ -80,7 +82,7 @@ class RandomForestFamily:
         return Fitted(forest.fit(np.asarray(features, dtype=np.float32), labels), feature_names)
 
     def load(self, path: Path, feature_names: tuple[str, ...]) -> Fitted:
-        forest = load_skops(path, self.trusted_types)
+        forest = load_skops(path, self.trusted_types, self.reviewed_types)
         if not isinstance(forest, RandomForestClassifier):
             raise UnsafeArtifact(f"{path} is a {type(forest).__name__}, not a RandomForestClassifier")
         check_width(path, forest.n_features_in_, feature_names)

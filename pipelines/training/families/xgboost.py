@@ -51,6 +51,7 @@ class XGBoostFamily:
                                    "subsample": 0.8, "colsample_bytree": 0.6, "reg_lambda": 5.0}
     packages = ("xgboost",)
     trusted_types: tuple[str, ...] = ()
+    reviewed_types: frozenset[str] = frozenset()
     importance_unit = "total gain"
     contribution_unit = "log-odds"
 
@@ -78,7 +79,7 @@ class XGBoostFamily:
         booster = xgb.Booster({"nthread": 1})
         try:
             booster.load_model(str(source))
-        except xgb.core.XGBoostError as error:
+        except (xgb.core.XGBoostError, UnicodeDecodeError) as error:  # its message may quote the file's raw bytes
             raise UnsafeArtifact(f"{source} is not an XGBoost model ({error!s:.150}); restore or train again"
                                  ) from error
         check_width(source, booster.num_features(), feature_names)

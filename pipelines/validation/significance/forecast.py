@@ -139,6 +139,35 @@ def cosine_test(differences: pd.Series, *, cosines: int | None = None, alpha: fl
     return _result(float(values.mean()), float(np.sqrt(variance / periods)), number, alpha, f"{number} cosines")
 
 
+def mean_gain(differences: pd.Series, *, overlap: int = 0, alpha: float = 0.05) -> MeanTest:
+    """`cosine_test` for differences whose outcomes reach over ``overlap`` later periods, and for those that never vary.
+
+    Args:
+        differences: (periods,) above 0 where the contender was better, by UTC time.
+        overlap: over how many following periods a label still reaches (horizon - 1).
+        alpha: one-sided level of the minimum detectable effect.
+
+    Raises:
+        ContractError, InsufficientData: as `cosine_test`.
+    """
+    values = differences.to_numpy(dtype=np.float64)
+    if len(values) and values.std() <= 1e-12 * max(1.0, float(np.abs(values).max())):
+        effect = float(values.mean())  # the champion against itself, say: nothing is uncertain
+        p_value = 0.0 if effect > 0 else 1.0
+        return MeanTest(effect, 0.0, float(np.sign(effect)) * np.inf if effect else 0.0, 0, p_value,
+                        0.0 if effect else 1.0, effect, effect, 0.0, "constant differences")
+    return cosine_test(differences, cosines=bearable_cosines(values[:, None], overlap) if len(values) else None,
+                       alpha=alpha)
+
+
+def bearable_cosines(gains: FloatArray, overlap: int) -> int:
+    """Cosines for all columns of (periods, contenders) together: as many as their memory allows (the lower quartile
+    over contenders), and none that is faster than two label reaches: labels that overlap make neighbours alike over a
+    whole reach, which an autoregression of order one does not see."""
+    found = sorted(automatic_cosines(column) for column in gains.T)
+    return min(found[(len(found) - 1) // 4], max(LEAST_COSINES, len(gains) // (2 * (overlap + 1))))
+
+
 def automatic_cosines(values: FloatArray) -> int:
     """Cosines for (periods,): as many as `affordable_cosines` says, and at least `LEAST_COSINES`."""
     return max(int(affordable_cosines(values)), LEAST_COSINES)

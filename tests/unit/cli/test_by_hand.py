@@ -152,6 +152,48 @@ def test_retraining_intervals_are_compared_with_never(run: Run, trained: Any) ->
     assert report["note"].endswith(".")
 
 
+def test_a_version_is_followed_to_its_sources_and_made_again(run: Run, trained: Any) -> None:
+    """After a day of new facts, revisions among them: the past is still what it was."""
+    run("ingest", *NEXT)
+    run("sentiment", *NEXT)
+    code, found = run("lineage", LINE, "1")
+    assert code == 0
+    assert (found["line"], found["version"], found["family"], found["seed"]) == (LINE, 1, "logistic_regression", 7)
+    assert {item["kind"] for item in found["sources"]} == {"bars", "documents"}
+    assert all(item["facts"] <= item["revisions"] for item in found["sources"])
+    assert all(datetime.fromisoformat(item["last_available"]) <= END for item in found["sources"])
+    code, again = run("reproduce", f"{LINE}@1")
+    assert (code, again["identical"], again["differences"]) == (0, True, [])
+    assert {check["what"]: check["recorded"] == check["rebuilt"] for check in again["checks"]} == dict.fromkeys(
+        ("snapshot", "model content", "model file", "stored file"), True)
+    for command in (["lineage", LINE, "1"], ["reproduce", f"{LINE}@1"]):
+        shown = CliRunner().invoke(cli.app, command, catch_exceptions=False)
+        assert shown.exit_code == 0
+        assert "identical" in shown.stdout or "facts it was made from" in shown.stdout
+
+
+def test_two_trainings_are_compared(run: Run, trained: Any) -> None:
+    _, second = run("train", LINE, "--as-of", (END + timedelta(hours=12)).isoformat())
+    code, found = run("compare", trained[1]["run_id"], f"{LINE}@{second['version']}")
+    assert code == 0
+    assert found["runs"] == [trained[1]["run_id"], f"{LINE}@2"]
+    assert {"evidence.log_loss", "evidence.auc"} <= set(found["metrics"])
+    assert found["pairs"][0]["rows"] > 6 * 24 * 3 * 0.9
+    assert found["recommendation"].startswith(("Prefer ", "No difference ", "They predict the same"))
+    shown = CliRunner().invoke(cli.app, ["compare", f"{LINE}@1", f"{LINE}@2"], catch_exceptions=False)
+    assert "evidence.log_loss" in shown.stdout
+
+
+@pytest.mark.parametrize("words", [["reproduce", LINE], ["reproduce", f"{LINE}@one"]])
+def test_a_version_is_named_with_its_line(words: list[str], monkeypatch: pytest.MonkeyPatch,
+                                          capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["tidemark", *words])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert "write it like direction_1h@3" in capsys.readouterr().err
+
+
 def test_there_is_nothing_to_roll_back_to(run: Run, trained: Any, monkeypatch: pytest.MonkeyPatch,
                                           capsys: pytest.CaptureFixture[str]) -> None:
     run("gate", LINE)

@@ -154,4 +154,4 @@ class TestTraining:
         columns = ["symbol", "event_time", "y", "label_end"]
         both = frame[columns].merge(known[columns], on=columns, how="left", indicator=True)
         assert (both["_merge"] == "both").all()
-        assert datetime.fromisoformat(str(frame["label_end"].max())) <= as_of
+        assert datetime.fromisoformat(str(frame["label_end"].max())) < as_of

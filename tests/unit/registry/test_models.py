@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,6 +59,10 @@ def test_what_was_not_registered_is_not_opened(tracked: World, tmp_path: Path) -
         (directory / file).write_bytes(content)
         (directory / "MLmodel").write_text("flavors: {}\n", encoding="utf-8")
         version = _forge(client, tracked, candidate, directory)
+        with pytest.raises(UnsafeArtifact, match="without the digests"):
+            load(version)
+        for tag in (tags.MODEL_FILE, tags.MODEL_CONTENT):
+            client.set_model_version_tag(name, str(version), tag, hashlib.sha256(content).hexdigest())
         with pytest.raises(UnsafeArtifact, match="MLflow refused" if directory is pickled else "no readable signature"):
             load(version)
     assert load(1).predict(np.zeros((1, 13))).shape == (1,)  # type: ignore[attr-defined]

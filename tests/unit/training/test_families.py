@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import math
 import subprocess
 import zipfile
@@ -13,6 +14,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from pipelines.errors import ConfigError, TrainingError, UnsafeArtifact
 from pipelines.training import families
+from pipelines.training.families import container
 from pipelines.training.families.base import requirements
 
 NAMES = ("alpha", "beta", "gamma", "delta")
@@ -162,15 +164,59 @@ def test_a_matrix_that_cannot_be_learned_is_refused_in_our_words(
 
 def test_a_foreign_type_is_refused_and_named(tmp_path: Path) -> None:
     skops.io.dump(FunctionTransformer(subprocess.getoutput), tmp_path / "model.skops")
-    with pytest.raises(UnsafeArtifact, match=r"nobody reviewed: subprocess\.getoutput"):
+    with pytest.raises(UnsafeArtifact, match=r"nobody reviewed: FunctionNode, .*subprocess\.getoutput"):
         families.get("logistic_regression").load(tmp_path, NAMES)
 
 
-@pytest.mark.parametrize("name", ["logistic_regression", "random_forest"])
-def test_another_estimator_is_refused_though_its_types_are_known(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "reason"), [
+    ("logistic_regression", "is a LogisticRegression, not"), ("random_forest", "reviewed: sklearn.linear_model")])
+def test_another_estimator_is_refused_though_skops_trusts_its_types(name: str, reason: str, tmp_path: Path) -> None:
     skops.io.dump(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), tmp_path / "model.skops")
-    with pytest.raises(UnsafeArtifact, match="is a LogisticRegression, not"):
+    assert skops.io.get_untrusted_types(file=tmp_path / "model.skops") == []
+    with pytest.raises(UnsafeArtifact, match=reason):
         families.get(name).load(tmp_path, NAMES)
+
+
+def test_a_pipeline_of_other_steps_is_refused_though_its_types_are_known(
+        data: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    family = families.get("logistic_regression")
+    native = family.fit(*data, NAMES, family.defaults, seed=1).native()
+    steps = dict(native.steps)
+    native.steps = [("impute", steps["scale"]), ("scale", steps["impute"]), ("model", steps["model"])]
+    skops.io.dump(native, tmp_path / "model.skops")
+    with pytest.raises(UnsafeArtifact, match="not the pipeline impute, scale, model"):
+        family.load(tmp_path, NAMES)
+
+
+@pytest.mark.parametrize("name", ["logistic_regression", "random_forest"])
+def test_the_same_model_is_the_same_file(name: str, data: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    family = families.get(name)
+    one, other = (family.fit(*data, NAMES, family.defaults, seed=1) for _ in range(2))
+    raw = [skops.io.dumps(model.native()) for model in (one, other)]
+    assert raw[0] != raw[1]  # memory addresses, times, padding
+    first, second = map(container.canonical, raw)
+    assert first == second == container.canonical(first)
+    container.write(other.native(), tmp_path / "model.skops")
+    assert (tmp_path / "model.skops").read_bytes() == first
+    back = family.load(tmp_path, NAMES)
+    assert back.fingerprint() == one.fingerprint()
+    np.testing.assert_array_equal(back.predict(data[0]), one.predict(data[0]))
+    assert container.canonical(skops.io.dumps(back.native())) == first  # nothing was lost on the way
+
+
+def test_the_padding_of_stored_records_is_empty(data: tuple[np.ndarray, np.ndarray]) -> None:
+    family = families.get("random_forest")
+    content = container.canonical(skops.io.dumps(family.fit(*data, NAMES, family.defaults, seed=1).native()))
+    checked = 0
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for name in archive.namelist()[:-1]:
+            nodes = np.load(io.BytesIO(archive.read(name)))
+            if nodes.dtype.names and len(nodes):
+                used = sum(nodes.dtype[field].itemsize for field in nodes.dtype.names)
+                assert used == 57
+                assert not np.frombuffer(nodes.tobytes(), np.uint8).reshape(len(nodes), -1)[:, used:].any()
+                checked += 1
+    assert checked == family.defaults["n_estimators"]
 
 
 @pytest.mark.parametrize(("name", "file"), [
