@@ -17,6 +17,7 @@ SOURCES = sorted(path for room in ("pipelines", "plugins", "dags", "infra") for 
 #: vendor → where it may be imported, as path prefixes below the repository
 DOORS = {
     "optuna": ("pipelines/training/search.py",),
+    "arch": ("pipelines/validation/significance/superior.py",),
     "evidently": ("pipelines/monitoring/evidently_report.py",),
     "vaderSentiment": ("pipelines/sentiment/vader.py",),
     "mlflow": ("pipelines/training/record.py", "pipelines/registry/", "pipelines/serving/"),
