@@ -5,16 +5,18 @@ it gives the same answer whenever it is computed. Its share of the information i
 rate and the end is fixed in days, while the number of rows at the end is not known beforehand.
 
 *Boundary.* O'Brien-Fleming-like error spending of Lan and DeMets: hardly anything early, nearly the whole level at the
-end. A look that saw too little spends its share for nothing, which can only lower the error.
+end. A look that saw too little spends its share for nothing, which can only lower the error. The boundary is drawn for
+0.8 of the promised level: t statistics whose spread is measured anew at each look hang together less than a Brownian
+motion, and differences remember. Drawn for 5 %, four looks in 28 days promote 5.4 % under the null (10,000 paths of
+independent hours), 6.5 % when the hours follow an AR(1) with 0.8; drawn for 4 %, 4.3 % and 5.3 %.
 
 *Statistic.* The time since the start is cut into at most eight blocks of equal length (at least a day and two label
 horizons each), and the block means of the differences are put to a t-test, as stage 1 does it (Ibragimov and Müller
 2010: it keeps its level when differences are correlated inside blocks and their variance changes between them). Labels
 reach over a border, so each block but the first gives up as much time as a label still reaches into it. The t statistic
 goes to the normal scale by its tail probability (Jennison and Turnbull 2000, section 4.4), where the boundary stands.
-Few long blocks are chosen over many short ones for their level: with hourly differences that follow an AR(1) with 0.9,
-28 days in 8 blocks promote 6.4 % under the null at 5 %, in 28 blocks 9.6 %, while without autocorrelation 28 blocks
-find 85 % of what 8 find 80 % of.
+Few long blocks are chosen over many short ones for their level: with an AR(1) of 0.9 the path promotes 6.4 % in 8 blocks
+and 9.6 % in 28 (drawn for 5 %), while for independent hours 28 blocks find 85 % of the effects of which 8 find 80 %.
 
 References:
     C. Jennison and B. W. Turnbull, *Group Sequential Methods with Applications to Clinical Trials*, 2000; chapter 9
@@ -40,6 +42,8 @@ from pipelines.gate.rules import nats
 from pipelines.validation.significance.sequential import Boundary, spending_boundary, with_futility
 
 MOST_BLOCKS = 8
+#: The level that the boundary is drawn for, as a share of the one that is promised and then held.
+NOMINAL = 0.8
 #: A block whose mean rests on fewer timestamps than this share of what the fullest one has is left out.
 LEAST_SHARE = 0.25
 #: The futility boundary may cost this much power at the effect that it is drawn for.
@@ -86,8 +90,8 @@ def plan(line: Line, purpose: Purpose) -> Plan:
 
 @lru_cache(maxsize=64)
 def boundary(looks: int, alpha: float, futility: bool) -> Boundary:
-    """The boundaries of equally spaced looks; a moment's work for each new triple."""
-    efficacy = spending_boundary(looks, alpha, "obrien_fleming")
+    """The boundaries of equally spaced looks that hold the level ``alpha``; a moment's work for each new triple."""
+    efficacy = spending_boundary(looks, NOMINAL * alpha, "obrien_fleming")
     return with_futility(efficacy, POWER, "obrien_fleming") if futility and looks > 1 else efficacy
 
 

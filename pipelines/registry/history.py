@@ -18,8 +18,9 @@ def rows(warehouse: Warehouse, line: Line) -> list[dict[str, Any]]:
     Each row: ``when`` (wall clock) and ``effective`` (data time), UTC; ``action`` promote, rollback, reject or
     inconclusive, or waits (the gate says promote, nobody has agreed or it has not happened yet), or for a look
     ``shadow 2/4`` (a challenger against the champion) and ``watch 2/4`` (a predecessor against a fresh champion);
-    ``version`` and the one it ``replaced``; ``who`` and ``why``; of the verdict: ``opponent``, ``effect`` in nats of log loss with
-    ``low``, ``high`` and ``p``, ``log_loss``, ``auc`` and ``net_return`` of the candidate; and the MLflow ``run``.
+    ``version`` and the one it ``replaced``; ``who`` and ``why``; of the verdict: ``opponent``, ``effect`` in nats of
+    log loss with ``low``, ``high`` and ``p``, ``log_loss``, ``auc`` and ``net_return`` of the candidate; and the
+    MLflow ``run``.
     """
     with warehouse.begin() as connection:
         history = ledger.history(connection, line.name)

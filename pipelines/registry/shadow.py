@@ -77,6 +77,9 @@ def assemble(warehouse: Warehouse, pair: Duel, known_by: datetime) -> pd.DataFra
         came.c.event_time, came.c.symbol)
     with warehouse.begin() as connection:
         found = frames.fetch(connection, query)
+    if found.empty:
+        return pd.DataFrame({"difference": pd.Series(dtype="float64"), "rows": pd.Series(dtype="int64")},
+                            index=pd.DatetimeIndex([], tz="UTC", name="event_time"))
     lost = pd.Series(metrics.losses(found["y"], found["theirs"]) - metrics.losses(found["y"], found["mine"]),
                      dtype="float64")
     grouped = lost.groupby(pd.DatetimeIndex(found["event_time"], name="event_time"))

@@ -39,15 +39,25 @@ def rollback_params() -> dict[str, Param]:
 def roll_back(w: Work, name: str) -> dict[str, Any]:
     """Put a former champion back: ledger first, then the MLflow alias; rings `champion/<line>`.
 
+    One run rolls back once: a second try, after the first died somewhere behind the ledger, finds the run's own row
+    there and goes on from it.
+
     Raises:
         RegistryError: there is none to go back to, or the version was never champion.
     """
     from pipelines import clock
     from pipelines.registry import promotion
+    from pipelines.store import ledger
 
     line, params = w.line(name), w.params
-    row = promotion.rollback(
-        w.warehouse, w.settings, line, to=params.get("version"), actor=w.run, reason=params["reason"],
-        effective_at=clock.parse(params["as_of"]) if params.get("as_of") else w.at, at=w.at)
+    with w.warehouse.begin() as connection:
+        mine = [row for row in ledger.history(connection, name) if row.actor == w.run]
+    if mine:
+        row = mine[-1]
+        promotion.show(w.warehouse, w.settings, line)
+    else:
+        row = promotion.rollback(
+            w.warehouse, w.settings, line, to=params.get("version"), actor=w.run, reason=params["reason"],
+            effective_at=clock.parse(params["as_of"]) if params.get("as_of") else w.at, at=w.at)
     w.announce(assets.champion(name), [f"v{row.version}"], action=row.action.value, reason=row.reason)
     return tell(f"champion of {name}", row)

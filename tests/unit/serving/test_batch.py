@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from copy import copy
 from datetime import timedelta
 
 import numpy as np
@@ -125,7 +125,8 @@ def test_a_predecessor_is_scored_as_long_as_it_is_watched(world: World) -> None:
 def test_a_predecessor_that_fits_no_longer_does_not_stop_the_champion(world: World) -> None:
     judge(world, Outcome.PROMOTE, as_of=AS_OF)
     judge(world, Outcome.PROMOTE, 1, as_of=AS_OF, seed=1)
-    world.models[1] = replace(world.models[1], feature_names=("gone",))  # type: ignore[type-var]
+    world.models[1] = copy(world.models[1])
+    world.models[1].feature_names = ("gone",)
     world.partition(AS_OF)
     report = predict(world.warehouse, world.settings, world.line, day(0))
     assert (dict(report.by_role), dict(report.versions)) == ({"champion": 72}, {"champion": 2})
