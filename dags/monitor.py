@@ -14,7 +14,6 @@ champion has changed, `champion/<line>` rings.
 from __future__ import annotations
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from tidemark_airflow import assets
 from tidemark_airflow.context import Json, partition_params, work
@@ -32,10 +31,10 @@ def watch(name: str) -> bool:
 
 @task(doc_md="The doorbell. The request itself is in the ledger already.")
 def ring(name: str, is_open: bool) -> None:
-    if not is_open:
-        raise AirflowSkipException(f"no open request of {name}")
+    from tidemark_airflow import watching
+
     with work() as w:
-        w.announce(assets.retrain(name))
+        watching.ring(w, name, is_open)
 
 
 @task(doc_md="The looks that are due: shadow and automatic rollback. Returns new champions.")
@@ -48,10 +47,10 @@ def look(name: str) -> Json:
 
 @task(doc_md="Tells that the ledger names another champion.")
 def ring_champion(name: str, versions: list) -> None:
-    if not versions:
-        raise AirflowSkipException(f"the champion of {name} stays")
+    from tidemark_airflow import looking
+
     with work() as w:
-        w.announce(assets.champion(name), versions)
+        looking.ring_champion(w, name, versions)
 
 
 for line in lines():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipelines import clock, config
 from pipelines.cli.context import AsOfOption, LineArgument, as_of_time, line_of, open_warehouse
 from pipelines.cli.output import JsonOption, out, show
+
+if TYPE_CHECKING:
+    from pipelines.monitoring.looks import Pending
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +25,7 @@ def shadow(
         "Make the looks that are due and act on them, as monitor_<line> does."))] = False,
     json_output: JsonOption = False,
 ) -> None:
-    """Who runs beside the champion, the looks so far, the next one and its boundary."""
+    """Who runs beside the champion, the looks so far, the next one and the boundary it has to cross."""
     from pipelines.monitoring import looks, outcomes
 
     problem, settings, at = line_of(line), config.settings(), as_of_time(as_of)
@@ -34,13 +37,24 @@ def shadow(
                 for sentence in done.sentences:
                     out.print(sentence, markup=False)
         pending = looks.pending(warehouse, problem, at)
-    rows: list[dict[str, Any]] = [{
+    rows = [_row(item) for item in pending]
+    if json_output:
+        show(rows, as_json=True)
+        return
+    show([{key: value for key, value in row.items() if key != "looks"} for row in rows], as_json=False,
+         title=f"beside the champion of {problem.name}")
+    for row in rows:
+        for made in row["looks"]:
+            for sentence in made["reasons"]:
+                out.print(f"{made['as_of']:%Y-%m-%d}  {sentence}", markup=False, soft_wrap=True)
+
+
+def _row(item: Pending) -> dict[str, Any]:
+    return {
         "purpose": item.pair.purpose.value, "version": item.pair.version, "champion": item.pair.champion_version,
         "since": item.pair.started_at, "made": len(item.looks), "of": item.of, "next": item.next_due,
         "boundary": item.next_boundary, "futility": item.next_futility,
         "looks": [{"number": made.look.number, "as_of": made.as_of, "decision": made.look.decision.value,
                    "z": made.look.z, "boundary": made.look.boundary, "effect": made.look.effect, "low": made.look.low,
-                   "high": made.look.high, "rows": made.look.rows, "reasons": made.look.reasons}
-                  for made in item.looks] if json_output else [made.look.reasons[0] for made in item.looks]}
-        for item in pending]
-    show(rows, as_json=json_output, title=f"beside the champion of {problem.name}")
+                   "high": made.look.high, "rows": made.look.rows, "reasons": list(made.look.reasons)}
+                  for made in item.looks]}

@@ -8,15 +8,16 @@ rate and the end is fixed in days, while the number of rows at the end is not kn
 end. A look that saw too little spends its share for nothing, which can only lower the error. The boundary is drawn for
 0.8 of the promised level: t statistics whose spread is measured anew at each look hang together less than a Brownian
 motion, and differences remember. Drawn for 5 %, four looks in 28 days promote 5.4 % under the null (10,000 paths of
-independent hours), 6.5 % when the hours follow an AR(1) with 0.8; drawn for 4 %, 4.3 % and 5.3 %.
+independent hours), 6.0 % when the hours follow an AR(1) with 0.8; drawn for 4 %, 4.2 % and 4.9 %.
 
 *Statistic.* The time since the start is cut into at most eight blocks of equal length (at least a day and two label
 horizons each), and the block means of the differences are put to a t-test, as stage 1 does it (Ibragimov and Müller
 2010: it keeps its level when differences are correlated inside blocks and their variance changes between them). Labels
 reach over a border, so each block but the first gives up as much time as a label still reaches into it. The t statistic
 goes to the normal scale by its tail probability (Jennison and Turnbull 2000, section 4.4), where the boundary stands.
-Few long blocks are chosen over many short ones for their level: with an AR(1) of 0.9 the path promotes 6.4 % in 8 blocks
-and 9.6 % in 28 (drawn for 5 %), while for independent hours 28 blocks find 85 % of the effects of which 8 find 80 %.
+Few long blocks are chosen over many short ones for their level: with an AR(1) of 0.9 the path promotes 6.4 % in 8
+blocks and 9.6 % in 28 (drawn for 5 %), while for independent hours 28 blocks find 85 % of the effects of which 8 find
+80 %.
 
 References:
     C. Jennison and B. W. Turnbull, *Group Sequential Methods with Applications to Clinical Trials*, 2000; chapter 9

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import Param
+from airflow.sdk.exceptions import AirflowSkipException
 
 from tidemark_airflow import assets
 from tidemark_airflow.context import Work, tell
@@ -23,6 +24,17 @@ def look(w: Work, name: str) -> list[str]:
         tell(f"{name} as of {day.end:%Y-%m-%d %H:%M} UTC", review.sentences)
         found += [f"v{row.version}" for row in review.changes]
     return list(dict.fromkeys(found))
+
+
+def ring_champion(w: Work, name: str, versions: list[str]) -> None:
+    """Ring `champion/<line>` for these partition keys.
+
+    Raises:
+        AirflowSkipException: the champion stays, so the bell stays silent.
+    """
+    if not versions:
+        raise AirflowSkipException(f"the champion of {name} stays")
+    w.announce(assets.champion(name), versions)
 
 
 def rollback_params() -> dict[str, Param]:

@@ -100,6 +100,7 @@ def test_fifty_at_once_leave_one_champion(line_of_many: World) -> None:
     print(f"{len(history)} changes, {codes.count(-9)} killed, {time.monotonic() - began:.1f} s")
     # The history: linked, gapless, and told of row by row, in the same transactions.
     assert len(history) > 10
+    assert {row.action for row in history} == {Action.PROMOTE, Action.ROLLBACK}
     assert numbers == list(range(1, len(history) + 1))
     assert [row.previous for row in history] == [None, *(row.version for row in history[:-1])]
     promoted = [row.version for row in history if row.action is Action.PROMOTE]

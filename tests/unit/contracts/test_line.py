@@ -69,7 +69,7 @@ def test_no_line_at_all_is_refused(tmp_path: Path) -> None:
     ({"gate.shadow": 'when = "sometimes"'}, "gate.shadow.when"),
     ({"gate.shadow": "alpha = 0"}, "gate.shadow.alpha"),
     ({"gate.shadow": "looks = 3\nevery_days = 1"}, "needs 4; raise looks or every_days, or set when = "),
-    ({"gate.rollback": "watch_days = 3"}, "gate.rollback.watch_days is 3; .* need 4; raise it, or set it to 0"),
+    ({"gate.rollback": "watch_days = 3"}, r"gate\.rollback\.watch_days is 3; .* need 4; raise it, or set it to 0"),
     ({"gate.rollback": "watch_days = 10\nlooks = 12"}, "need 12"),
     ({"gate.rollback": "alpha = 0.3"}, "gate.rollback.alpha"),
     ({"gate.rollback": "days = 3"}, "gate.rollback.days"),
@@ -85,9 +85,9 @@ def test_the_shadow_of_a_long_horizon_takes_longer() -> None:
     """A block is two horizons; the test needs four of them."""
     weekly = MINIMAL.replace("horizon_bars = 3", "horizon_bars = 168")
     assert (parse_line(MINIMAL).block_days, parse_line(MINIMAL.replace("= 3", "= 24")).block_days) == (1, 2)
-    with pytest.raises(ConfigError, match="gate.shadow ends after 28 days .* its test needs 56"):
+    with pytest.raises(ConfigError, match=r"gate\.shadow ends after 28 days .* its test needs 56"):
         parse_line(weekly)
-    with pytest.raises(ConfigError, match="gate.rollback.watch_days is 28; .* need 56"):
+    with pytest.raises(ConfigError, match=r"gate\.rollback\.watch_days is 28; .* need 56"):
         parse_line(weekly + '[gate.shadow]\nwhen = "never"')
     line = parse_line(weekly + "[gate.shadow]\nlooks = 8\n[gate.rollback]\nwatch_days = 0")
     assert (line.gate.shadow.looks, line.gate.shadow.when, line.gate.shadow.futility) == (8, "inconclusive", True)
