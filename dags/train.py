@@ -4,10 +4,10 @@
 Serves one open retrain request of the line. `retrain/<line>` only rings; the request is claimed from the ledger, and
 when there is none the run ends skipped. By hand, the trigger form puts a request into the ledger first.
 
-claim → open (snapshot as of the request's time, Optuna study, MLflow run) → trials, mapped over workers that share
-one study on PostgreSQL → conclude (evidence on days that the search never saw, final fit, report, registration) →
-`candidate/<line>` rings with the version. Whatever fails, `close` marks the MLflow run FAILED with the cause and
-gives the request back, or closes it as failed when another try cannot help.
+claim → open (snapshot as of the request's time, Optuna study, MLflow run) → the leak audit, and beside it trials,
+mapped over workers that share one study on PostgreSQL → conclude (evidence on days that the search never saw, final fit,
+report, registration) → `candidate/<line>` rings with the version. Whatever fails, a leak too, `close` marks the MLflow
+run FAILED with the cause and gives the request back, or closes it as failed when another try cannot help.
 """
 
 from __future__ import annotations
@@ -39,6 +39,14 @@ def open_training(name: str, request: dict) -> Json:
         session = stage.open_training(w.warehouse, w.settings, w.line(name), training.as_request(request), at=w.at)
         MlflowRunLink.push(w.settings, session.run_id)
         return tell("opened", session)
+
+
+@task(pool=ML_POOL, doc_md="No feature, label, aggregate or fold may know more than it could have known.")
+def audit(name: str, session: dict) -> str:
+    from pipelines.training import stage
+
+    with work() as w:
+        return tell("audit", stage.inspect(w.warehouse, w.settings, w.line(name), stage.Session.from_dict(session)))
 
 
 @task(pool=ML_POOL, map_index_template="worker {{ task.op_kwargs.worker }}",
@@ -80,7 +88,7 @@ for line in lines():
         session = open_training(line.name, request)
         searched = trials.partial(name=line.name, session=session).expand(worker=list(range(line.workers)))
         concluded = conclude.override(outlets=[assets.candidate(line.name)])(line.name, session)
-        searched >> concluded
+        [audit(line.name, session), searched] >> concluded
         close(request, session, concluded).as_teardown(setups=request)
         for linked in (session, concluded):
             linked.operator.operator_extra_links = (MlflowRunLink(),)

@@ -68,6 +68,10 @@ class TrainingError(TidemarkError):
     """A training cannot finish, and the same inputs will fail again."""
 
 
+class LeakFound(TrainingError):
+    """The leak audit has found a column that knows too much; the message names it and its first offending time."""
+
+
 class RegistryError(TidemarkError):
     """A registry operation that makes no sense: unknown version, nothing to roll back to."""
 

@@ -7,7 +7,8 @@ by really starting the binary, because what a container allows cannot be read of
 ``unshare``  a user namespace in which root is uid 1000 - files stay root's, 0700 parents do not matter;
 ``copy``     like ``drop``, with the binaries (38 MB) copied next to the data;
 ``setpriv``  like ``drop``, keeping only the capability to pass through directories - for containers that forbid
-             namespaces and keep everything below /root.
+             namespaces and keep the data below a closed directory. The binaries have to be reachable all the same:
+             initdb asks access(2) for its sibling, which counts no capability of an ordinary user.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def _copied(binaries: Path, data_parent: Path) -> Path:
 
 def _complaint(candidate: RunAs, data_parent: Path) -> str | None:
     """Why this way does not work here, found out by starting the binaries for their version."""
-    script = 'cd "$1" && "$2/postgres" --version && exec "$2/initdb" --version'
+    script = ('cd "$1" && { test -x "$2/postgres" || { echo "$2/postgres is out of reach" >&2; exit 1; }; } && '
+              '"$2/postgres" --version && exec "$2/initdb" --version')
     argv = [*candidate.prefix, "/bin/sh", "-c", script, "sh", str(data_parent), str(candidate.binaries)]
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=30, cwd="/", **candidate.popen)

@@ -19,7 +19,7 @@ EndOption = Annotated[str, typer.Option(help="End of the window (UTC, ISO 8601),
 
 
 def register(app: typer.Typer) -> None:
-    for command in (ingest, sentiment, features, train, gate, predict, monitor):
+    for command in (ingest, sentiment, features, train, audit, gate, predict, monitor):
         app.command()(command)
 
 
@@ -97,6 +97,8 @@ def train(
                 stage.give_back(warehouse, request.id, f"{type(error).__name__}: {error}", clock.now())
             raise
         try:
+            with err.status("leak audit"):
+                stage.inspect(warehouse, settings, problem, session)
             with err.status(f"searching {problem.search.trials} trials"):
                 stage.run_trials(warehouse, settings, problem, session, 0)
             with err.status("evidence, final fit and report"):
@@ -105,6 +107,29 @@ def train(
             stage.abort(warehouse, settings, session, f"{type(error).__name__}: {error}", at=clock.now())
             raise
     show(candidate, as_json=json_output, title="candidate")
+
+
+def audit(
+    line: LineArgument,
+    as_of: AsOfOption = None,
+    seed: Annotated[int | None, typer.Option(help="Of the random cuts and probes. Default: the line's search seed.",
+                                             min=0)] = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Look for leaks: does anything a model is given know more than it could? Exit 1 when there is a finding."""
+    from pipelines.training import audit as training_audit
+
+    problem = line_of(line)
+    with open_warehouse() as warehouse, err.status(f"auditing {problem.name}"):
+        report = training_audit.run(warehouse, config.settings(), problem, as_of_time(as_of), seed=seed)
+    if json_output:
+        show(report.to_dict(), as_json=True)
+    else:
+        show([{key: check[key] for key in ("check", "state", "cuts", "columns", "rows", "note")}
+              for check in report.to_dict()["checks"]], as_json=False, title=f"leak audit of {problem.name}")
+        show(list(report.findings), as_json=False, title="findings")
+    if not report.passed:
+        raise typer.Exit(1)
 
 
 def gate(

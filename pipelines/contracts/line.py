@@ -73,16 +73,22 @@ class Search(_Strict):
 
 
 class Costs(_Strict):
-    """One-way trading costs in basis points of notional, and the probability band without a position."""
+    """Trading costs in basis points of notional, and the probability band without a position.
+
+    ``fee_bps`` and ``slippage_bps`` are paid on each side of a trade; ``spread_bps`` is the full distance between bid
+    and ask, of which each side pays half. Its default is 0: a line that does not state its spread has it in its
+    slippage.
+    """
 
     fee_bps: float = Field(default=2.0, ge=0)
     slippage_bps: float = Field(default=1.0, ge=0)
+    spread_bps: float = Field(default=0.0, ge=0)
     band: float = Field(default=0.02, ge=0, lt=0.5)
 
     @property
     def one_way(self) -> float:
         """Cost of trading 1 unit of notional, as a fraction."""
-        return (self.fee_bps + self.slippage_bps) / 10_000
+        return (self.fee_bps + self.slippage_bps + self.spread_bps / 2) / 10_000
 
 
 class Shadow(_Strict):
@@ -117,7 +123,7 @@ class Gate(_Strict):
     """When a candidate may replace what is there."""
 
     alpha: float = Field(default=0.05, gt=0, le=0.2)
-    blocks: int = Field(default=7, ge=4, le=64)
+    require_audit: bool = True
     min_rows: int = Field(default=200, ge=30)
     min_effect: float = Field(default=0.0, ge=0)
     min_auc: Share = 0.5

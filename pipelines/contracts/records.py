@@ -86,7 +86,10 @@ class Candidate:
     """A registered model version that waits for a verdict, with what is needed to judge and rebuild it.
 
     ``trained_through`` is the latest ``label_end`` (UTC) that the final fit has seen: rows after it are out of
-    sample. ``evidence_digest`` names the snapshot of its out-of-sample predictions (see EVIDENCE_COLUMNS).
+    sample. ``evidence_digest`` names the snapshot of its out-of-sample predictions (see EVIDENCE_COLUMNS),
+    ``search_digest`` the one of what every complete trial predicted on the search folds (the same columns, and one
+    ``trial_<number>`` each). ``trials`` counts the finished ones, the pruned among them. ``audited``: the leak audit
+    has found nothing in what it was trained on.
     """
 
     line: str
@@ -99,6 +102,8 @@ class Candidate:
     evidence_digest: str
     trials: int
     request_id: int | None = None
+    search_digest: str | None = None
+    audited: bool = False
 
 
 #: Columns of the evidence snapshot: the candidate's walk-forward predictions on folds the search never saw,
@@ -124,6 +129,11 @@ class Evidence:
             target is not tradable.
         metrics: contender → metric → value over all rows.
         opponent: the column that the candidate has to beat.
+        search: losses per timestamp of the search folds, as far as they are out of sample for the opponent: one column
+            for the opponent and one ``trial_<number>`` for each complete trial; None when nothing is left or known.
+        search_returns: net returns per bar of the same, for tradable targets.
+        selected: the trial that the candidate was made from, a column of ``search``.
+        audited: the leak audit looked at the training's snapshot, labels and folds, and found nothing.
         overlap: over how many following timestamps a label still reaches (horizon - 1 bars): so far apart rows have
             to be to share no outcome.
     """
@@ -139,14 +149,22 @@ class Evidence:
     rows: int
     trials: int
     overlap: int = 0
+    search: pd.DataFrame | None = None
+    search_returns: pd.DataFrame | None = None
+    selected: str | None = None
+    audited: bool = False
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The gate's answer. ``effect`` is the mean loss saved per prediction (positive: the candidate is better),
-    with its two-sided 95 % interval; ``minimum_detectable`` the smallest effect that could have been seen with
-    80 % power; ``p_value`` one-sided. ``champion_version`` is the champion it was judged against: a promotion is
-    refused when somebody else is champion by then."""
+    """The gate's answer.
+
+    ``effect`` is the mean loss saved per prediction on days that no search has seen (positive: the candidate is
+    better), with its two-sided 95 % interval; ``minimum_detectable`` the smallest effect that those days could have
+    shown with 80 % power. ``p_value`` is one-sided, over those days and the search's together, corrected for all
+    ``trials``. ``champion_version`` is the champion it was judged against: a promotion is refused when somebody else
+    is champion by then.
+    """
 
     outcome: Outcome
     reasons: tuple[str, ...]
@@ -160,6 +178,7 @@ class Verdict:
     rows: int
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     champion_version: int | None = None
+    trials: int = 0
 
 
 class Action(StrEnum):

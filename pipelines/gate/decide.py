@@ -1,9 +1,6 @@
-"""From evidence to a verdict.
+"""From evidence to a verdict: a pure function of the evidence and the line's rules.
 
-The test is that of Ibragimov and Müller (2010), "t-Statistic Based Correlation and Heterogeneity Robust
-Inference", Journal of Business & Economic Statistics 28(4): loss differences are cut into few long blocks in time
-order, and a one-sided t-test is made on the block means. It keeps its level when the differences are correlated
-inside blocks and their variance changes between them, where a t-test on single rows does not.
+The rules (`rules`) can only stand in the way; the tests (`comparison`) say how sure the difference is.
 """
 
 from __future__ import annotations
@@ -14,8 +11,8 @@ from pipelines.contracts.line import Gate
 from pipelines.contracts.records import Evidence, Outcome, Verdict
 from pipelines.errors import ContractError
 from pipelines.gate import rules as rule
-from pipelines.gate.rules import CANDIDATE, Finding, nats
-from pipelines.validation.significance import TTest
+from pipelines.gate.comparison import CANDIDATE, Comparison, compare
+from pipelines.gate.rules import Finding, nats
 
 
 def decide(evidence: Evidence, rules: Gate) -> Verdict:
@@ -23,7 +20,8 @@ def decide(evidence: Evidence, rules: Gate) -> Verdict:
     enough, else ``inconclusive``. Every rule that failed gives its reason; a promotion says what was passed.
 
     Args:
-        evidence: losses per timestamp (nats), net returns per timestamp after costs, metrics, and the opponent.
+        evidence: losses per timestamp (nats), net returns per timestamp after costs, metrics, the opponent, and the
+            same of all trials on the search days.
         rules: the line's ``[gate]`` table.
 
     Raises:
@@ -31,20 +29,27 @@ def decide(evidence: Evidence, rules: Gate) -> Verdict:
     """
     _check(evidence)
     findings = list(rule.enough(evidence, rules))
-    test: TTest | None = None
+    found: Comparison | None = None
     if not findings:
-        test = rule.compare(evidence, rules, evidence.opponent)
-        findings = [*rule.discrimination(evidence, rules), *rule.against_opponent(evidence, rules, test),
-                    *rule.against_naive(evidence, rules), *rule.tradable(evidence, rules)]
+        found = compare(evidence, rules.alpha)
+        findings = [*rule.audited(evidence, rules), *rule.discrimination(evidence, rules),
+                    *rule.against_opponent(evidence, rules, found), *rule.against_naive(evidence, rules),
+                    *rule.tradable(evidence, rules)]
+    fresh = found.fresh if found else None
     return Verdict(
-        outcome=_worst(findings), reasons=tuple(finding.sentence for finding in findings) or _passed(evidence, test),
+        outcome=_worst(findings), reasons=tuple(finding.sentence for finding in findings) or _passed(evidence, found),
         opponent=evidence.opponent,
-        effect=test.effect if test else _mean_effect(evidence),
-        effect_low=test.low if test else math.nan, effect_high=test.high if test else math.nan,
-        p_value=test.p_value if test else math.nan,
-        minimum_detectable=test.minimum_detectable if test else math.nan,
-        periods=len(evidence.losses), rows=evidence.rows, metrics=evidence.metrics,
-        champion_version=evidence.champion_version)
+        effect=fresh.effect if fresh else _mean_effect(evidence),
+        effect_low=fresh.low if fresh else math.nan, effect_high=fresh.high if fresh else math.nan,
+        p_value=found.p_value if found else math.nan,
+        minimum_detectable=fresh.minimum_detectable if fresh else math.nan,
+        periods=len(evidence.losses), rows=evidence.rows,
+        metrics={**evidence.metrics, **({SEARCH: found.figures} if found else {})},
+        champion_version=evidence.champion_version, trials=evidence.trials)
+
+
+#: Under this name the figures of the comparison stand among the contenders' metrics.
+SEARCH = "search"
 
 
 def _check(evidence: Evidence) -> None:
@@ -72,13 +77,18 @@ def _worst(findings: list[Finding]) -> Outcome:
     return Outcome.PROMOTE
 
 
-def _passed(evidence: Evidence, test: TTest | None) -> tuple[str, ...]:
+def _passed(evidence: Evidence, found: Comparison | None) -> tuple[str, ...]:
     """What a promotion rests on; only asked for when every rule passed, so the test was made."""
-    if test is None:
+    if found is None:
         return ()
-    reasons = [f"Better than {evidence.opponent} by {nats(test.effect)} nats of log loss per prediction "
-               f"(95 % interval {nats(test.low)} to {nats(test.high)}, one-sided p {test.p_value:.4f}) "
-               f"over {evidence.rows} rows and {len(evidence.losses)} timestamps."]
+    fresh, figures = found.fresh, found.figures
+    stages = ""
+    if "p_search" in figures:
+        stages = (f": fresh days {figures['p_fresh']:.4f}, best of {evidence.trials} trials on the search days "
+                  f"{figures['p_search']:.4f}")
+    reasons = [f"Better than {evidence.opponent} by {nats(fresh.effect)} nats of log loss per prediction "
+               f"(95 % interval {nats(fresh.low)} to {nats(fresh.high)}) over {evidence.rows} rows and "
+               f"{len(evidence.losses)} timestamps; one-sided p {found.p_value:.4f}{stages}."]
     auc = evidence.metrics.get(CANDIDATE, {}).get("auc")
     if auc is not None:
         reasons.append(f"AUC {auc:.4f}.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from pipelines.contracts.records import Outcome, Verdict
+from pipelines.gate.decide import SEARCH
 
 _HEADLINE = {
     Outcome.PROMOTE: "Promote: the candidate replaces {opponent}.",
@@ -19,6 +21,8 @@ def sentences(verdict: Verdict) -> list[str]:
     """The outcome, its reasons, and what the evidence could have seen; one plain sentence each."""
     opponent = _OPPONENT.get(verdict.opponent, verdict.opponent)
     lines = [_HEADLINE[verdict.outcome].format(opponent=opponent), *verdict.reasons]
+    if told := _of_the_search(verdict.metrics.get(SEARCH, {})):
+        lines.append(f"Of the search's {verdict.trials} trials: {told}.")
     if math.isfinite(verdict.minimum_detectable):
         lines.append(f"With {verdict.periods} timestamps the smallest effect seen with 80 % power is "
                      f"{verdict.minimum_detectable:.5f} nats.")
@@ -38,8 +42,15 @@ def markdown(verdict: Verdict) -> str:
     if names:
         lines += ["", "| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|",
                   *(f"| {contender} | " + " | ".join(_number(values.get(name, math.nan)) for name in names) + " |"
-                    for contender, values in verdict.metrics.items())]
+                    for contender, values in verdict.metrics.items() if contender != SEARCH)]
     return "\n".join(lines) + "\n"
+
+
+def _of_the_search(figures: Mapping[str, float]) -> str:
+    """What was asked of all trials together; nothing where there was too little to ask."""
+    words = {"p_search": "best against the opponent p {:.4f}", "p_spa": "by Hansen's bootstrap p {:.4f}",
+             "pbo": "probability of backtest overfitting {:.0%}", "dsr": "deflated Sharpe ratio {:.2f}"}
+    return ", ".join(text.format(figures[name]) for name, text in words.items() if name in figures)
 
 
 def _number(value: float) -> str:

@@ -10,18 +10,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from pipelines.contracts.line import Gate
 from pipelines.contracts.records import Evidence, Outcome
-from pipelines.validation.significance import TTest, block_t_test
+from pipelines.gate.comparison import CANDIDATE, Comparison, mean_gain, periods_needed, remembers_too_long
+from pipelines.validation.significance import MeanTest
 
-CANDIDATE = "candidate"
 CHAMPION = "champion"
 NAIVE = ("base_rate", "persistence")
-
-#: Timestamps a block needs before its mean says anything about its variation.
-PERIODS_PER_BLOCK = 2
 
 
 @dataclass(frozen=True)
@@ -37,29 +32,16 @@ def nats(value: float) -> str:
     return f"{value:+.5f}"
 
 
-def worse(test: TTest, alpha: float) -> bool:
+def worse(test: MeanTest, alpha: float) -> bool:
     """The mirror of the test: is the effect significantly below zero?"""
     return test.effect < 0 and 1.0 - test.p_value <= alpha
 
 
-def periods_needed(evidence: Evidence, rules: Gate) -> int:
-    """Timestamps the test needs: per block those that are dropped for overlapping labels, and two more."""
-    return rules.blocks * (evidence.overlap + PERIODS_PER_BLOCK)
-
-
-def compare(evidence: Evidence, rules: Gate, against: str) -> TTest:
-    """The block t-test of the log loss that the candidate saves against a contender, per timestamp.
-
-    Labels that reach over a border tie neighbouring blocks together (with 24-hour labels and blocks of two days the
-    test would promote 6.4 % under the null instead of 5 %), so each block gives up its first ``overlap`` timestamps.
-    """
-    differences = evidence.losses[against] - evidence.losses[CANDIDATE]
-    if evidence.overlap:
-        length = len(differences) // rules.blocks
-        place = np.arange(len(differences))
-        kept = (place % length >= evidence.overlap) & (place < length * rules.blocks)
-        differences = differences[kept]
-    return block_t_test(differences, rules.blocks, rules.alpha)
+def audited(evidence: Evidence, rules: Gate) -> Iterator[Finding]:
+    """A figure from data that look ahead is worth nothing, however good."""
+    if rules.require_audit and not evidence.audited:
+        yield Finding(Outcome.INCONCLUSIVE,
+                      "The leak audit has not looked at this training; run it (`tidemark audit`, or train again).")
 
 
 def enough(evidence: Evidence, rules: Gate) -> Iterator[Finding]:
@@ -69,9 +51,14 @@ def enough(evidence: Evidence, rules: Gate) -> Iterator[Finding]:
         yield Finding(Outcome.INCONCLUSIVE,
                       f"Only {evidence.rows} rows are out of sample for both sides; the gate asks for "
                       f"{rules.min_rows}.")
-    if periods < (needed := periods_needed(evidence, rules)):
+    if periods < (needed := periods_needed(evidence.overlap)):
+        reach = f" that reach over {evidence.overlap + 1} of them" if evidence.overlap else ""
         yield Finding(Outcome.INCONCLUSIVE,
-                      f"Only {periods} timestamps for {rules.blocks} blocks; the test needs at least {needed}.")
+                      f"Only {periods} timestamps of fresh days; labels{reach} need at least {needed}.")
+    elif remembers_too_long(evidence):
+        yield Finding(Outcome.INCONCLUSIVE,
+                      f"The loss differences hang together for so long that {periods} timestamps cannot tell luck from "
+                      f"skill; more evidence_days are needed.")
 
 
 def discrimination(evidence: Evidence, rules: Gate) -> Iterator[Finding]:
@@ -83,27 +70,27 @@ def discrimination(evidence: Evidence, rules: Gate) -> Iterator[Finding]:
         yield Finding(Outcome.REJECT, f"AUC {auc:.4f} is below the floor of {rules.min_auc:.4f}.")
 
 
-def against_opponent(evidence: Evidence, rules: Gate, test: TTest) -> Iterator[Finding]:
+def against_opponent(evidence: Evidence, rules: Gate, found: Comparison) -> Iterator[Finding]:
     """The candidate has to be better than its opponent, significantly and by at least ``min_effect``."""
-    name = evidence.opponent
-    if worse(test, rules.alpha):
+    name, fresh = evidence.opponent, found.fresh
+    if worse(fresh, rules.alpha):
         yield Finding(Outcome.REJECT,
-                      f"Significantly worse than {name}: log loss {nats(-test.effect)} nats "
-                      f"(one-sided p of being worse {1.0 - test.p_value:.4f}).")
+                      f"Significantly worse than {name}: log loss {nats(-fresh.effect)} nats "
+                      f"(one-sided p of being worse {1.0 - fresh.p_value:.4f}).")
         return
-    if test.p_value <= rules.alpha and test.effect >= rules.min_effect:
+    if found.p_value <= rules.alpha and fresh.effect >= rules.min_effect and fresh.effect > 0:
         return
-    if test.p_value <= rules.alpha:
-        what = f"The effect of {nats(test.effect)} nats against {name} is below the asked {rules.min_effect:.5f}"
+    if found.p_value <= rules.alpha:
+        what = f"The effect of {nats(fresh.effect)} nats against {name} is below the asked {rules.min_effect:.5f}"
     else:
-        what = (f"Not significantly better than {name}: effect {nats(test.effect)} nats, "
-                f"p {test.p_value:.4f} > {rules.alpha:g}")
+        what = (f"Not significantly better than {name}: effect {nats(fresh.effect)} nats, "
+                f"p {found.p_value:.4f} > {rules.alpha:g}")
     if name == CHAMPION:
-        blind = test.minimum_detectable > test.effect
+        blind = fresh.minimum_detectable > fresh.effect
         yield Finding(Outcome.INCONCLUSIVE if blind else Outcome.REJECT,
-                      f"{what}; the smallest effect this evidence could have seen is {test.minimum_detectable:.5f}.")
+                      f"{what}; the smallest effect this evidence could have seen is {fresh.minimum_detectable:.5f}.")
     else:
-        yield Finding(Outcome.REJECT if test.effect <= 0 else Outcome.INCONCLUSIVE, f"{what}.")
+        yield Finding(Outcome.REJECT if fresh.effect <= 0 else Outcome.INCONCLUSIVE, f"{what}.")
 
 
 def against_naive(evidence: Evidence, rules: Gate) -> Iterator[Finding]:
@@ -111,7 +98,7 @@ def against_naive(evidence: Evidence, rules: Gate) -> Iterator[Finding]:
     for name in NAIVE:
         if name == evidence.opponent or name not in evidence.losses:
             continue
-        test = compare(evidence, rules, name)
+        test = mean_gain(evidence, name, rules.alpha)
         if worse(test, rules.alpha):
             yield Finding(Outcome.REJECT,
                           f"Significantly worse than the naive {name}: log loss {nats(-test.effect)} nats.")

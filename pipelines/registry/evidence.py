@@ -2,7 +2,8 @@
 
 A candidate brings its walk-forward predictions on days its search never saw. The champion scores the very same rows,
 with the feature values of the candidate's training snapshot - but only rows after everything the champion has learned
-from, so that they are out of sample for both.
+from, so that they are out of sample for both. Beside it lies what every trial of the search predicted on the search
+folds, for the gate corrects for all that was tried.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pipelines.store import Warehouse, ledger, snapshots
 from pipelines.validation import backtest, metrics
 
 CANDIDATE, CHAMPION, NAIVE = "candidate", "champion", ("base_rate", "persistence")
+TRIAL = "trial_"
 
 
 def assemble(warehouse: Warehouse, settings: Settings, line: Line, candidate: Candidate) -> Evidence:
@@ -36,20 +38,32 @@ def assemble(warehouse: Warehouse, settings: Settings, line: Line, candidate: Ca
         champion = _rival(ledger.history(connection, line.name), candidate)
         rival = None if champion is None else ledger.candidate(connection, line.name, champion)
     rows = snapshots.get(warehouse, candidate.evidence_digest)
+    tried = None if candidate.search_digest is None else snapshots.get(warehouse, candidate.search_digest)
     contenders = [CANDIDATE, *NAIVE]
     if rival is not None:
-        rows = rows[rows["event_time"] > rival.trained_through].reset_index(drop=True)
+        features = snapshots.get(warehouse, candidate.snapshot_digest)
         model = models.load(warehouse, settings, line, rival.version)
-        features = _features(line, rows, snapshots.get(warehouse, candidate.snapshot_digest))
-        rows[CHAMPION] = models.score(model, features, line, rival.version)
+
+        def scored(frame: pd.DataFrame) -> pd.DataFrame:
+            later = frame[frame["event_time"] > rival.trained_through].reset_index(drop=True)
+            chances = models.score(model, _features(line, later, features), line, rival.version)
+            return later.assign(**{CHAMPION: chances})
+
+        rows, tried = scored(rows), None if tried is None else scored(tried)
         contenders.insert(1, CHAMPION)
     losses = pd.DataFrame({name: mean_loss(rows, name) for name in contenders})
     returns = _returns(line, rows, contenders)
+    opponent = CHAMPION if rival is not None else _best_naive(losses)
+    trials, selected = _trials(tried)
+    search = None if tried is None or not trials else pd.DataFrame(
+        {name: mean_loss(tried, name) for name in (opponent, *trials)})
     return Evidence(
         line=line.name, version=candidate.version, as_of=candidate.as_of, champion_version=champion,
-        opponent=CHAMPION if rival is not None else _best_naive(losses), losses=losses, net_returns=returns,
+        opponent=opponent, losses=losses, net_returns=returns,
         metrics={name: _metrics(rows, name, returns) for name in contenders} if len(rows) else {},
-        rows=len(rows), trials=candidate.trials, overlap=line.target.horizon_bars - 1)
+        rows=len(rows), trials=candidate.trials, overlap=line.target.horizon_bars - 1, search=search,
+        search_returns=None if search is None or tried is None else _returns(line, tried, [opponent, *trials]),
+        selected=selected, audited=candidate.audited)
 
 
 def mean_loss(rows: pd.DataFrame, contender: str) -> pd.Series:
@@ -64,6 +78,16 @@ def _rival(history: list[Promotion], candidate: Candidate) -> int | None:
         if row.version == candidate.version and row.action is Action.PROMOTE:
             return row.previous
     return history[-1].version if history else None
+
+
+def _trials(tried: pd.DataFrame | None) -> tuple[list[str], str | None]:
+    """The columns of the trials, and the one that the candidate was made from: the first that predicts as it does
+    (the best one; twins predict alike)."""
+    if tried is None or tried.empty:
+        return [], None
+    names = [str(name) for name in tried.columns if str(name).startswith(TRIAL)]
+    chosen = (name for name in names if np.array_equal(tried[name], tried[CANDIDATE]))
+    return names, next(chosen, None)
 
 
 def _features(line: Line, rows: pd.DataFrame, snapshot: pd.DataFrame) -> pd.DataFrame:

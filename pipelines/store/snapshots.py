@@ -24,7 +24,7 @@ from pipelines.store.digest import canonical, digest
 from pipelines.store.tables import SCHEMA, snapshots
 from pipelines.store.warehouse import Warehouse
 
-SnapshotKind = Literal["training", "partition", "evidence"]
+SnapshotKind = Literal["training", "partition", "evidence", "search", "trial"]
 
 
 def put(warehouse: Warehouse, frame: pd.DataFrame, *, kind: SnapshotKind, line: str, start: datetime,

@@ -113,7 +113,8 @@ retrain_requests = _ledger_table(
 candidates = _table(
     "candidates", {"line": "str", "version": "int"},
     {"run_id": "str", "family": "str", "as_of": "time", "trained_through": "time", "snapshot_digest": "str",
-     "evidence_digest": "str", "trials": "int", "request_id": "big?", "registered_at": "time"},
+     "evidence_digest": "str", "trials": "int", "request_id": "big?", "search_digest": "str?",
+     "audited": "bool", "registered_at": "time"},
     ForeignKeyConstraint(["request_id"], [f"{SCHEMA}.retrain_requests.id"]),
     Index("candidates_request", "request_id"))
 verdicts = _ledger_table(
@@ -121,7 +122,7 @@ verdicts = _ledger_table(
     {"line": "str", "version": "int", "as_of": "time", "outcome": "str", "opponent": "str",
      "champion_version": "int?", "effect": "float?", "effect_low": "float?", "effect_high": "float?",
      "p_value": "float?", "minimum_detectable": "float?", "periods": "int", "rows": "int", "reasons": "json",
-     "metrics": "json", "recorded_at": "time"},
+     "metrics": "json", "trials": "int", "recorded_at": "time"},
     _of_candidate("line", "version"), Index("verdicts_version", "line", "version", "id"))
 approvals = _ledger_table(
     "approvals",

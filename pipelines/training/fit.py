@@ -59,11 +59,18 @@ def score_folds(data: Matrix, folds: Sequence[Fold], family: str, params: Mappin
     """Fit and score fold by fold, for the search; a block is a day of the test window, counted from its start."""
     for fold in folds:
         model = _fit(data, fold.train, family, params, seed)
-        loss = metrics.losses(data.labels[fold.test], model.predict(data.features[fold.test]))
+        chances = model.predict(data.features[fold.test])
+        loss = metrics.losses(data.labels[fold.test], chances)
         days = ((data.frame["event_time"].iloc[fold.test] - fold.test_start) // timedelta(days=1)).to_numpy()
         blocks = pd.Series(loss).groupby(days, sort=True).mean()
         yield FoldScore(float(loss.mean()), len(loss), tuple(float(value) for value in blocks),
-                        len(folds) - fold.number - 1)
+                        len(folds) - fold.number - 1, chances)
+
+
+def tested_rows(data: Matrix, folds: Sequence[Fold]) -> pd.DataFrame:
+    """``symbol`` and ``event_time`` of the test rows, fold after fold: the order of a trial's predictions."""
+    rows = np.concatenate([fold.test for fold in folds])
+    return data.frame.iloc[rows][["symbol", "event_time"]].reset_index(drop=True)
 
 
 def out_of_sample(data: Matrix, folds: Sequence[Fold], family: str, params: Mapping[str, Any],

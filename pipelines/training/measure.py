@@ -5,11 +5,12 @@
 ``evidence.<baseline>.<metric>``   the same rows scored by ``base_rate`` and ``persistence``
 ``fold.<metric>``                  one value per fold, search folds first, then evidence; the step is the fold's number
 ``net.<figure>``                   evidence folds after costs: net_return, sharpe_per_period, sharpe_annualised,
-                                   max_drawdown, win_rate, turnover, exposure, cost; only for tradable targets
+                                   sortino_per_period, sortino_annualised, calmar, max_drawdown, win_rate,
+                                   profit_factor, turnover, exposure, cost; only for tradable targets
 ``search.<figure>``                trials_complete, trials_pruned, trials_failed, best_log_loss
 ``data.<figure>``                  rows, features, train_rows, evidence_rows
 
-``<metric>`` is one of ``validation.metrics.NAMES``, ``<figure>`` of net as in ``validation.backtest.summary``.
+``<metric>`` is one of ``validation.metrics.NAMES``, ``<figure>`` of net as in ``validation.backtest.returns``.
 """
 
 from __future__ import annotations

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pipelines.config import Settings
 from pipelines.contracts import tags
 from pipelines.contracts.line import Line
+from pipelines.contracts.ports import FloatArray
+from pipelines.errors import TrainingError
 from pipelines.store import Warehouse, snapshots
 from pipelines.training import card, explain, families, fit, lineage, report, search
 from pipelines.training.measure import Measure, measure, search_figures
@@ -25,6 +29,13 @@ def load(warehouse: Warehouse, line: Line, session: Session) -> tuple[fit.Matrix
     """The session's snapshot as arrays, and its folds."""
     frame = snapshots.get(warehouse, session.snapshot_digest)
     return fit.matrix(frame), plan(line, frame)
+
+
+def keep_trial(warehouse: Warehouse, line: Line, folds: Plan, rows: pd.DataFrame, predictions: FloatArray) -> str:
+    """Store what one trial predicted for ``rows`` (symbol and event_time of the search folds); the digest."""
+    ref = snapshots.put(warehouse, rows.assign(probability=predictions), kind="trial", line=line.name,
+                        start=folds.search[0].test_start.to_pydatetime(), end=folds.evidence_start.to_pydatetime())
+    return ref.digest
 
 
 def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: Line,
@@ -47,9 +58,12 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
     evidence = fit.out_of_sample(data, folds.evidence, family_name, best.params, session.seed)
     model, rows = fit.final(data, line, family_name, best.params, session.seed)
     trained = data.frame.iloc[rows]
+    tried = _search_frame(warehouse, searched, trials)
     as_of = datetime.fromisoformat(session.as_of)
     evidence_ref = snapshots.put(warehouse, evidence, kind="evidence", line=line.name,
                                  start=folds.evidence_start.to_pydatetime(), end=as_of)
+    search_ref = snapshots.put(warehouse, tried, kind="search", line=line.name,
+                               start=folds.search[0].test_start.to_pydatetime(), end=as_of)
     measures = [*measure(line, searched, evidence), *search_figures(trials), *(Measure(f"data.{name}", float(value))
                 for name, value in (("rows", len(data.labels)), ("features", len(data.names)),
                                     ("train_rows", len(rows)), ("evidence_rows", len(evidence))))]
@@ -76,8 +90,8 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
     source, file_digest = tracker.model(line, session.run_id, model, family, _example(data.features[rows]))
     outcome = {
         tags.RUN: session.run_id, tags.FAMILY: family_name, tags.TRAINED_THROUGH: trained_through.isoformat(),
-        tags.EVIDENCE: evidence_ref.digest, tags.TRIALS: str(finished), tags.MODEL_FILE: file_digest,
-        tags.MODEL_CONTENT: model.fingerprint()}
+        tags.EVIDENCE: evidence_ref.digest, tags.SEARCH: search_ref.digest, tags.TRIALS: str(finished),
+        tags.MODEL_FILE: file_digest, tags.MODEL_CONTENT: model.fingerprint()}
     tracker.measures(session.run_id, measures, {
         **outcome, "mlflow.note.content": text[:7500],
         **{f"tidemark.undefined.{name}": why for name, why in undefined.items()}})
@@ -85,6 +99,25 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
         **outcome, tags.LINE: line.name, tags.AS_OF: session.as_of, tags.SNAPSHOT: session.snapshot_digest,
         tags.SEED: str(session.seed), tags.REASON: session.reason, tags.REQUEST: str(session.request_id or ""),
         tags.GIT_COMMIT: lineage.git_commit(), tags.LOCK: lineage.lock_digest()}, text)
+
+
+def _search_frame(warehouse: Warehouse, searched: pd.DataFrame, trials: Sequence[search.TrialRecord]) -> pd.DataFrame:
+    """What every complete trial predicted, beside the best one's rows: the gate corrects for all that were tried.
+
+    Raises:
+        TrainingError: the best configuration, fitted again, predicts something else: it cannot be reproduced.
+    """
+    frame = searched
+    for trial in search.ranked(trials):
+        if trial.predictions is not None:
+            kept = snapshots.get(warehouse, trial.predictions)
+            frame = frame.merge(kept.rename(columns={"probability": f"trial_{trial.number}"}), validate="one_to_one",
+                                on=["symbol", "event_time"])
+    best = search.best(trials)
+    if not np.array_equal(frame[f"trial_{best.number}"], frame["candidate"]):
+        raise TrainingError(f"trial {best.number} ({best.family}) predicts otherwise when it is fitted again: "
+                            "something in its fit is not seeded; it cannot be judged")
+    return frame
 
 
 def _example(features: Any) -> Any:

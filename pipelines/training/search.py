@@ -16,7 +16,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +26,7 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateF
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
+from pipelines.contracts.ports import FloatArray
 from pipelines.errors import StoreUnavailable, TrainingError
 from pipelines.training import families
 
@@ -42,12 +43,20 @@ _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 @dataclass(frozen=True)
 class FoldScore:
     """One fold of one trial: mean log loss in nats over ``rows`` test rows, and the same for each block of the fold
-    (a day, say); the blocks are what the pruner pairs. ``remaining`` folds are still to come."""
+    (a day, say); the blocks are what the pruner pairs. ``predictions``: P(y = 1) of each test row. ``remaining`` folds
+    are still to come."""
 
     loss: float
     rows: int
     blocks: tuple[float, ...]
     remaining: int
+    predictions: FloatArray = field(default_factory=lambda: np.empty(0))
+
+
+class Keep(Protocol):
+    """Stores what a complete trial has predicted, fold after fold, and answers with the digest it is found by."""
+
+    def __call__(self, predictions: FloatArray) -> str: ...
 
 
 class Evaluate(Protocol):
@@ -59,7 +68,8 @@ class Evaluate(Protocol):
 @dataclass(frozen=True)
 class TrialRecord:
     """One trial as plain data. ``value`` is the mean log loss over all folds (None unless complete); ``state`` is one
-    of complete, pruned, failed, running, waiting; ``fold_losses`` as far as it came."""
+    of complete, pruned, failed, running, waiting; ``fold_losses`` as far as it came; ``predictions`` the digest under
+    which a complete trial's predictions were kept."""
 
     number: int
     state: str
@@ -68,6 +78,7 @@ class TrialRecord:
     params: Mapping[str, Any]
     fold_losses: tuple[float, ...]
     seconds: float | None
+    predictions: str | None = None
 
 
 _STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
@@ -97,7 +108,7 @@ def create(url: str, name: str, family_names: Sequence[str]) -> None:
 
 
 def run(url: str, name: str, *, family_names: Sequence[str], trials: int, seed: int, evaluate: Evaluate,
-        grace: int = GRACE) -> int:
+        keep: Keep | None = None, grace: int = GRACE) -> int:
     """Work on the study until it holds ``trials`` finished trials; returns how many of them this worker finished.
 
     When the rest of the budget is in other workers' hands it waits for them, ready to take over what they drop.
@@ -119,7 +130,7 @@ def run(url: str, name: str, *, family_names: Sequence[str], trials: int, seed: 
                     return done
                 if finished + states.count(TrialState.RUNNING) < trials:
                     study.sampler = _sampler(seed, len(states), 2 * len(family_names) + 2)
-                    done += _one_trial(study, storage, family_names, evaluate, lock.release)
+                    done += _one_trial(study, storage, family_names, evaluate, keep, lock.release)
                     continue
             time.sleep(POLL)
 
@@ -279,7 +290,7 @@ def _reclaim(study: optuna.Study, storage: RDBStorage) -> None:
 
 
 def _one_trial(study: optuna.Study, storage: RDBStorage, family_names: Sequence[str], evaluate: Evaluate,
-               started: Callable[[], None]) -> int:
+               keep: Keep | None, started: Callable[[], None]) -> int:
     """Run one trial; 1 if it finished, 0 if it was taken from us because our heart stood still for too long."""
     ours: list[int] = []
     failures: list[Exception] = []
@@ -303,6 +314,8 @@ def _one_trial(study: optuna.Study, storage: RDBStorage, family_names: Sequence[
         trial.set_user_attr("fold_losses", [score.loss for score in scores])
         if pruned:
             raise optuna.TrialPruned
+        if keep is not None:
+            trial.set_user_attr("predictions", keep(np.concatenate([score.predictions for score in scores])))
         return sum(score.loss * score.rows for score in scores) / sum(score.rows for score in scores)
 
     try:
@@ -347,4 +360,4 @@ def _record(trial: FrozenTrial) -> TrialRecord:
     seconds = trial.duration.total_seconds() if trial.duration is not None else None
     value = trial.value if trial.state == TrialState.COMPLETE else None
     return TrialRecord(trial.number, _STATES[trial.state], value, family, params,
-                       tuple(trial.user_attrs.get("fold_losses", ())), seconds)
+                       tuple(trial.user_attrs.get("fold_losses", ())), seconds, trial.user_attrs.get("predictions"))

@@ -1,4 +1,5 @@
-"""A training in four calls, each a task of its own that may be killed and run again: open, search, conclude, abort.
+"""A training in five calls, each a task of its own that may be killed and run again: open, inspect, search, conclude,
+abort.
 
 What goes from one call to the next is the :class:`Session`, a handful of names; the work itself lies in the snapshot
 store, the study and MLflow.
@@ -6,23 +7,31 @@ store, the study and MLflow.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from pipelines.config import Settings
 from pipelines.contracts import tags
 from pipelines.contracts.line import Line
+from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.records import Candidate, RequestState, RetrainRequest
-from pipelines.errors import Conflict, TidemarkError, TrainingError
+from pipelines.errors import Conflict, LeakFound, TidemarkError, TrainingError
 from pipelines.features import snapshot
 from pipelines.store import Warehouse, ledger
-from pipelines.training import fit, lineage, produce, search
+from pipelines.training import audit, fit, lineage, produce, search
 from pipelines.training.record import Registered, Tracker
 from pipelines.training.session import Session
 from pipelines.validation.splits import plan
 
-__all__ = ["Session", "abort", "claim_duration", "conclude", "give_back", "open_training", "reap", "run_trials"]
+__all__ = ["Session", "abort", "claim_duration", "conclude", "give_back", "inspect", "open_training", "reap",
+           "run_trials"]
+
+
+#: Value of the tag of an audit that has found nothing.
+AUDITED = "passed"
 
 
 def claim_duration(line: Line) -> timedelta:
@@ -79,8 +88,36 @@ def run_trials(warehouse: Warehouse, settings: Settings, line: Line, session: Se
     def evaluate(family: str, params: Mapping[str, Any]) -> Iterator[search.FoldScore]:
         return fit.score_folds(data, folds.search, family, params, session.seed)
 
+    def keep(predictions: FloatArray) -> str:
+        return produce.keep_trial(warehouse, line, folds, fit.tested_rows(data, folds.search), predictions)
+
     return search.run(settings.require("optuna_url"), session.study, family_names=line.search.families,
-                      trials=session.trials, seed=session.seed, evaluate=evaluate)
+                      trials=session.trials, seed=session.seed, evaluate=evaluate, keep=keep)
+
+
+def inspect(warehouse: Warehouse, settings: Settings, line: Line, session: Session) -> str:
+    """The leak audit of what this session trains on: a sentence that says what was looked at.
+
+    The report goes to the run's artifacts (``audit/``). It may run beside the trials; without it the gate says nothing.
+
+    Raises:
+        LeakFound: a column knows too much; the first finding is in the message, all are in the report.
+    """
+    report = audit.run(warehouse, settings, line, datetime.fromisoformat(session.as_of))
+    tracker = Tracker(settings)
+    with tempfile.TemporaryDirectory(prefix="tidemark-audit-") as directory:
+        folder = Path(directory, "audit")
+        folder.mkdir()
+        (folder / "report.md").write_text(report.markdown(), encoding="utf-8")
+        (folder / "report.json").write_text(report.to_json(), encoding="utf-8")
+        tracker.artifacts(session.run_id, Path(directory))
+    tracker.measures(session.run_id, [], {tags.AUDIT: AUDITED if report.passed else "failed"})
+    if not report.passed:
+        first = report.findings[0].sentence if report.findings else "the audit had nothing to look at"
+        raise LeakFound(f"the leak audit of {line.name} has {len(report.findings)} finding(s): {first} All of them are "
+                        f"in audit/report.md of run {session.run_id}")
+    looked = [result.check for result in report.results if result.state == "passed"]
+    return f"no leak found by {', '.join(looked)}"
 
 
 def conclude(warehouse: Warehouse, settings: Settings, line: Line, session: Session, *, at: datetime) -> Candidate:
@@ -99,7 +136,7 @@ def conclude(warehouse: Warehouse, settings: Settings, line: Line, session: Sess
             raise TrainingError(f"run {session.run_id} is {status}: this session was ended or taken over; request a "
                                 "new training")
         registered = produce.register(warehouse, settings, tracker, line, session)
-    candidate = _candidate(line, session, registered)
+    candidate = _candidate(line, session, registered, tracker.tags(session.run_id).get(tags.AUDIT) == AUDITED)
     with warehouse.begin() as connection:
         ledger.add_candidate(connection, candidate, at=at)
         if session.request_id is not None:
@@ -143,14 +180,15 @@ def reap(warehouse: Warehouse, settings: Settings, lines: Iterable[Line], *, at:
     return done
 
 
-def _candidate(line: Line, session: Session, registered: Registered) -> Candidate:
+def _candidate(line: Line, session: Session, registered: Registered, audited: bool) -> Candidate:
     known = registered.tags
     return Candidate(
         line=line.name, version=registered.version, run_id=session.run_id, family=known[tags.FAMILY],
         as_of=datetime.fromisoformat(session.as_of),
         trained_through=datetime.fromisoformat(known[tags.TRAINED_THROUGH]),
         snapshot_digest=session.snapshot_digest, evidence_digest=known[tags.EVIDENCE], trials=int(known[tags.TRIALS]),
-        request_id=session.request_id)
+        search_digest=known[tags.SEARCH],
+        request_id=session.request_id, audited=audited)
 
 
 def _run_tags(line: Line, request: RetrainRequest, snapshot_digest: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ LINES = load_lines(Settings.model_fields["lines_dir"].default)
 SHARED = ("bootstrap", "build_features", "ingest_market", "ingest_text", "maintain", "score_sentiment")
 PER_LINE = ("monitor", "predict", "promote", "rollback", "train")
 EXPECTED = sorted([*SHARED, *(f"{stage}_{name}" for stage in PER_LINE for name in LINES)])
-HEAVY = {"trials", "conclude", "judge", "open_training"}
+HEAVY = {"audit", "trials", "conclude", "judge", "open_training"}
 
 #: DAG → (assets that ring it, assets that it rings), for the line L.
 WAY: dict[str, tuple[set[str], set[str]]] = {

@@ -134,7 +134,7 @@ def _verdict(row: Row[Any]) -> Verdict:
     metrics = {who: {name: math.nan if value is None else value for name, value in values.items()}
                for who, values in row.metrics.items()}
     return Verdict(outcome=Outcome(row.outcome), reasons=tuple(row.reasons), opponent=row.opponent, periods=row.periods,
-                   rows=row.rows, metrics=metrics, champion_version=row.champion_version, **numbers)
+                   rows=row.rows, metrics=metrics, champion_version=row.champion_version, trials=row.trials, **numbers)
 
 
 def _same(one: Verdict, other: Verdict) -> bool:

@@ -140,22 +140,27 @@ def cosine_test(differences: pd.Series, *, cosines: int | None = None, alpha: fl
 
 
 def automatic_cosines(values: FloatArray) -> int:
-    """Cosines for (periods,): the rule of Lazarus and others, lowered under persistence.
+    """Cosines for (periods,): as many as `affordable_cosines` says, and at least `LEAST_COSINES`."""
+    return max(int(affordable_cosines(values)), LEAST_COSINES)
+
+
+def affordable_cosines(values: FloatArray) -> float:
+    """How many cosines (periods,) can bear: the rule of Lazarus and others, lowered under persistence. Below
+    `LEAST_COSINES` the series remembers too long for its length, and any test of its mean is oversized.
 
     To first order the estimator's relative bias is ``-(pi B / n)^2 / 6 * 2 r / (1 - r)^2`` under an AR(1) with
     correlation ``r`` (their eq. 14 with the cosine kernel's curvature). ``r`` is estimated by least squares with
     Kendall's correction for its downward bias, ``(1 + 3 r) / n``.
     """
     periods = len(values)
-    rule = round(0.4 * periods ** (2 / 3))
+    rule = float(round(0.4 * periods ** (2 / 3)))
     centred = values - values.mean()
     first = float(centred[1:] @ centred[:-1] / (centred @ centred))
     correlation = min(first + (1 + 3 * first) / periods, 1 - 1 / periods)
     if correlation <= 0:
-        return int(max(rule, LEAST_COSINES))
+        return rule
     curvature = 2 * correlation / (1 - correlation) ** 2
-    allowed = int(periods / np.pi * np.sqrt(6 * BIAS / curvature))
-    return int(max(min(rule, allowed), LEAST_COSINES))
+    return min(rule, float(periods / np.pi * np.sqrt(6 * BIAS / curvature)))
 
 
 def _variance(values: FloatArray, lags: int, kernel: Kernel) -> float:

@@ -6,8 +6,8 @@ correlation counts. It agrees with ``arch`` draw by draw (see the tests) and is 
 of thousands of times.
 
 The bootstrap keeps its level where gains are nearly independent from period to period. Where they are not, it does not
-(20 contenders, 168 periods, nominal 5 %: a sixth at a correlation of .5, above a third at .8): bring them to non-overlapping means first,
-or use `rotation`.
+(20 contenders, 168 periods, nominal 5 %: a sixth at a correlation of .5, above a third at .8). Bring them to
+non-overlapping means first, or use `rotation`.
 
 ``arch.bootstrap.SPA`` 8.0 uses its variances only to recentre: its statistic is the plain maximum of the mean gains
 (White's), whatever ``studentize`` says. ``studentise=False`` gives that number; the default is Hansen's.

@@ -1,12 +1,12 @@
 """Is the best of many trials better than the benchmark, when gains remember for long? A rotation test of slow waves.
 
 The bootstrap of `hansen` has to learn the long-run variances from few long blocks, and the maximum over many trials
-picks the one it underrates most: with 20 trials over 168 periods of correlation .8, it finds something in a third of
-all null cases at 5 %. Cosine sums do not have that problem. Under "no contender is better" the scaled mean of the
-gains and their first few cosine sums are, for a stationary series, nearly independent normal vectors over the
-contenders, with one common covariance (Lazarus and others 2018). Rotating those vectors into each other therefore changes nothing: the
-greatest t statistic is compared with that of random rotations. The comparison is exact in that limit for any number of
-contenders, cosines and any correlation between contenders, which is never estimated.
+picks the one it underrates most: with 20 trials over 168 periods of correlation .8, it finds something in more than a
+third of all null cases at 5 %. Cosine sums do not have that problem. Under "no contender is better" the scaled mean of
+the gains and their first few cosine sums are, for a stationary series, nearly independent normal vectors over the
+contenders, with one common covariance (Lazarus and others 2018). Rotating those vectors into each other therefore
+changes nothing: the greatest t statistic is compared with that of random rotations. The comparison is exact in that
+limit for any number of contenders, cosines and any correlation between contenders, which is never estimated.
 
 References:
     Ø. Langsrud, "Rotation tests", *Statistics and Computing* 15, 2005, 53-60.
@@ -111,8 +111,9 @@ def rotation_of_gains(gained: pd.DataFrame, *, cosines: int | None = None, draws
     p_value, upper = (float((np.sum(top >= observed[best]) + 1) / (draws + 1)) for top in (tops, rotated.max(axis=1)))
     gain = float(kept[:, best].mean())
     error = float(np.sqrt(np.mean(waves[1:, best] ** 2) / periods))
-    return RotationTest(p_value, upper, str(gained.columns[alive][best]), gain, error, float(observed[best]),
-                        float(np.sort(tops)[int(np.ceil((1 - alpha) * draws)) - 1]), values.shape[1], periods, cosines, draws)
+    critical = float(np.sort(tops)[int(np.ceil((1 - alpha) * draws)) - 1])  # not np.quantile: tops may be infinite
+    return RotationTest(p_value, upper, str(gained.columns[alive][best]), gain, error, float(observed[best]), critical,
+                        values.shape[1], periods, cosines, draws)
 
 
 def slow_waves(values: FloatArray, cosines: int) -> FloatArray:

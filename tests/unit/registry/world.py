@@ -39,7 +39,7 @@ def make_line(**changes: object) -> Line:
                          "evidence_fold_days": 7, "embargo_bars": 1},
         "search": {"families": ["logistic_regression", "lightgbm"], "trials": 2},
         "costs": {"fee_bps": 0.5, "slippage_bps": 0.5, "band": 0.05},
-        "gate": {"alpha": 0.05, "blocks": 7, "min_rows": 200, "min_auc": 0.52, "require_net_return": True},
+        "gate": {"alpha": 0.05, "min_rows": 200, "min_auc": 0.52, "require_net_return": True},
         "drift": {"window_days": 3, "share": 0.3, "persistence": 2}}
     return Line.model_validate(values | changes)
 
@@ -147,10 +147,14 @@ class World:
         params = families.get(family).defaults
         evidence = fit.out_of_sample(data, folds.evidence, family, params, seed)
         judged = self.put(evidence, "evidence", folds.evidence_start.to_pydatetime(), as_of)
+        searched = fit.out_of_sample(data, folds.search, family, params, seed)
+        tried = searched.assign(trial_0=searched["candidate"], trial_1=searched["base_rate"])
+        search = self.put(tried, "search", folds.search[0].test_start.to_pydatetime(), as_of)
         model, rows = fit.final(data, line, family, params, seed)
         through = data.frame["label_end"].iloc[rows].max().to_pydatetime()
         version, run_id = self._register(model, family, training, data)
-        candidate = Candidate(line.name, version, run_id, family, as_of, through, training.digest, judged.digest, 2)
+        candidate = Candidate(line.name, version, run_id, family, as_of, through, training.digest, judged.digest, 2,
+                              search_digest=search.digest, audited=True)
         self.enter(candidate)
         return candidate
 

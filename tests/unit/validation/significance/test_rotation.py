@@ -47,7 +47,7 @@ def test_level_where_the_bootstrap_loses_it(rho: float, periods: int, most: floa
 
 
 def test_power_beside_the_bootstrap_where_both_are_valid() -> None:
-    rng, runs = np.random.default_rng(3), 150
+    rng, runs = np.random.default_rng(3), 100
     ours = theirs = 0
     for seed in range(runs):
         values = search(rng, 0.0, 504)

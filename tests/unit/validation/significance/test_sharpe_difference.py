@@ -76,7 +76,7 @@ def test_the_bootstrap_by_its_definition() -> None:
 
 def test_level_and_power() -> None:
     """Equal Sharpe ratios under heavy tails and volatility clusters: about 5 % one-sided; +0.3 a day is found."""
-    rng, runs, false, found = np.random.default_rng(5), 300, 0, 0
+    rng, runs, false, found = np.random.default_rng(5), 200, 0, 0
     for seed in range(runs):
         volatility = np.exp(ar1(rng, 0.9, 1, 250)[0] / 3)[:, None]
         shocks = rng.standard_t(5, (250, 2)) + rng.standard_t(5, (250, 1))

@@ -87,28 +87,19 @@ def test_costs_only_cost_and_what_is_opened_is_closed(steps: list[tuple[float, f
         assert book["turnover"].sum() >= 2 * signals.max() - 1e-9
 
 
-def test_the_summary_by_hand() -> None:
-    net = pd.Series([0.10, -0.20, 0.0, 0.05])
-    found = backtest.summary(net, periods_per_year=100)
-    mean, spread = net.mean(), net.std()
-    assert found == pytest.approx({
-        "net_return": 1.1 * 0.8 * 1.05 - 1, "sharpe_per_period": mean / spread,
-        "sharpe_annualised": mean / spread * 10, "max_drawdown": -0.20, "win_rate": 2 / 3})
-    assert backtest.drawdown(pd.Series([-0.1, 0.2])).tolist() == pytest.approx([-0.1, 0.0])
-    assert backtest.equity(net).iloc[-1] == pytest.approx(1 + found["net_return"])
-
-
 def test_the_summary_of_a_book_adds_turnover_exposure_and_cost() -> None:
     book = backtest.book(rows("A", [0, 1], [0.01, 0.02]), [0.9, 0.9], COSTS, 1)
     found = backtest.summary(book)
     assert (found["turnover"], found["exposure"], found["cost"]) == pytest.approx((1.0, 1.0, 0.002))
 
 
-def test_nothing_traded_has_no_sharpe_and_no_win_rate() -> None:
-    found = backtest.summary(pd.Series([0.0, 0.0]))
-    assert math.isnan(found["sharpe_annualised"])
-    assert math.isnan(found["win_rate"])
-    assert found["net_return"] == 0.0
+def test_half_the_spread_is_paid_on_each_side() -> None:
+    assert Costs(fee_bps=2, slippage_bps=1, spread_bps=4).one_way == pytest.approx(0.0005)
+    assert Costs().one_way == pytest.approx(0.0003)  # no spread unless it is stated
+    frame = rows("A", [0, 1], [0.01, 0.02])
+    wide, none = (backtest.book(frame, [0.9, 0.9], Costs(fee_bps=0, slippage_bps=0, spread_bps=spread, band=0.1), 1)
+                  for spread in (10, 0))
+    assert (none["net"] - wide["net"]).sum() == pytest.approx(0.0010)  # in and out: the full spread, once
 
 
 def test_refusals() -> None:

@@ -25,6 +25,8 @@ import numpy as np
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import ContractError
 
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
+
 NAMES = ("log_loss", "brier", "auc", "accuracy", "precision", "recall", "f1", "ece")
 CLIP = 1e-6
 BINS = 10
@@ -32,7 +34,7 @@ BINS = 10
 
 def losses(y: Any, p: Any) -> FloatArray:
     """Log loss of each row in nats, shape (rows,); probabilities are clipped to [1e-6, 1 - 1e-6]."""
-    labels, chances = _checked(y, p)
+    labels, chances = checked(y, p)
     chances = np.clip(chances, CLIP, 1 - CLIP)
     return -(labels * np.log(chances) + (1 - labels) * np.log1p(-chances))
 
@@ -47,7 +49,7 @@ def classification(y: Any, p: Any) -> dict[str, float]:
     Raises:
         ContractError: no rows, unequal lengths, labels other than 0 and 1, probabilities outside [0, 1] or missing.
     """
-    labels, chances = _checked(y, p)
+    labels, chances = checked(y, p)
     said = chances > 0.5
     hits = float(np.sum(said & (labels == 1)))
     positives, predicted = float(labels.sum()), float(said.sum())
@@ -68,7 +70,7 @@ def classification(y: Any, p: Any) -> dict[str, float]:
 
 def undefined(y: Any, p: Any) -> dict[str, str]:
     """Metric name → reason, for every metric that is NaN on these rows."""
-    labels, chances = _checked(y, p)
+    labels, chances = checked(y, p)
     reasons: dict[str, str] = {}
     ones = int(labels.sum())
     if ones in (0, len(labels)):
@@ -94,13 +96,19 @@ def _auc(labels: FloatArray, chances: FloatArray) -> float:
 
 
 def _ece(labels: FloatArray, chances: FloatArray) -> float:
-    bins = np.minimum((chances * BINS).astype(int), BINS - 1)
+    bins = equal_width(chances, BINS)
     rows = np.bincount(bins, minlength=BINS)
     gap = np.abs(np.bincount(bins, labels, BINS) - np.bincount(bins, chances, BINS))
     return float(gap[rows > 0].sum() / len(labels))
 
 
-def _checked(y: Any, p: Any) -> tuple[FloatArray, FloatArray]:
+def equal_width(chances: FloatArray, bins: int) -> IntArray:
+    """The bin of each probability, shape (rows,): ``[k/bins, (k+1)/bins)``, and 1 belongs to the last."""
+    return np.minimum((chances * bins).astype(np.int64), bins - 1)
+
+
+def checked(y: Any, p: Any) -> tuple[FloatArray, FloatArray]:
+    """Labels and probabilities as float64; the refusals of :func:`classification`."""
     labels, chances = np.asarray(y, dtype=np.float64), np.asarray(p, dtype=np.float64)
     if labels.ndim != 1 or labels.shape != chances.shape:
         raise ContractError(f"labels of shape {labels.shape} and probabilities of shape {chances.shape} do not match; "
