@@ -54,7 +54,8 @@ def last_word(connection: Connection, line: str, version: int) -> Verdict | None
         outcome=Outcome.PROMOTE if look.decision is Step.PROMOTE else Outcome.REJECT, reasons=look.reasons,
         opponent=OPPONENT, effect=look.effect, effect_low=look.low, effect_high=look.high, p_value=look.p_value,
         minimum_detectable=math.nan, periods=look.timestamps, rows=look.rows,
-        metrics=offline.metrics if offline else {}, champion_version=item.champion_version)
+        metrics=offline.metrics if offline else {}, champion_version=item.champion_version,
+        trials=offline.trials if offline else 0)
 
 
 def _recorded(row: Row[Any]) -> RecordedLook:

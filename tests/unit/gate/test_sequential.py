@@ -203,7 +203,8 @@ def rates(kind: str, rules: Plan, effect: float, reps: int, seed: int) -> float:
 def upper(rate: float, reps: int) -> float:
     """Upper end of Wilson's 95 % interval."""
     z = 1.96
-    return (rate + z * z / 2 / reps + z * math.sqrt(rate * (1 - rate) / reps + z * z / 4 / reps**2)) / (1 + z * z / reps)
+    half = z * math.sqrt(rate * (1 - rate) / reps + z * z / 4 / reps**2)
+    return (rate + z * z / 2 / reps + half) / (1 + z * z / reps)
 
 
 @pytest.mark.parametrize(("kind", "rules"), [

@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 from sqlalchemy import text
 
-from pipelines.contracts.records import Candidate
 from pipelines.errors import StoreError
-from pipelines.store import Warehouse, derived, ledger, migrate, tables, upsert
+from pipelines.store import Warehouse, derived, migrate, tables, upsert
 
 START = datetime(2024, 1, 20, tzinfo=UTC)
 
@@ -38,9 +37,10 @@ def test_predictions_of_the_first_release_stay_and_take_the_new_role(new_databas
             connection.exec_driver_sql(script.read_text(encoding="utf-8").replace("%", "%%"))
         connection.execute(text("CREATE TABLE ai_trading.alembic_version (version_num varchar(32) PRIMARY KEY)"))
         connection.execute(text("INSERT INTO ai_trading.alembic_version VALUES ('0001')"))
-        for version in (1, 2, 3):
-            ledger.add_candidate(connection, Candidate(
-                "direction_1h", version, "r", "lightgbm", START, START, "s", "e", 1), at=START)
+        connection.execute(text(
+            "INSERT INTO ai_trading.candidates (line, version, run_id, family, as_of, trained_through, "
+            "snapshot_digest, evidence_digest, trials, registered_at) SELECT 'direction_1h', number, 'r', 'lightgbm', "
+            ":at, :at, 's', 'e', 1, :at FROM generate_series(1, 3) AS number"), {"at": START})
     write(first, predictions("champion", 1))
     with pytest.raises(StoreError, match="predictions_role_check"):
         write(first, predictions("predecessor", 2))
