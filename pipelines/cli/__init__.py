@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from pipelines.cli import provenance, quarantine, registry, stack, stages
+from pipelines.cli import provenance, quarantine, registry, shadow, stack, stages
 from pipelines.cli.output import complain
 from pipelines.errors import ConfigError, TidemarkError
 
@@ -25,6 +25,7 @@ stack.register(app)
 stages.register(app)
 registry.register(app)
 provenance.register(app)
+shadow.register(app)
 app.add_typer(quarantine.app, name="quarantine")
 
 

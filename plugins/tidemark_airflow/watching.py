@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from airflow.sdk.exceptions import AirflowSkipException
+
+from tidemark_airflow import assets
 from tidemark_airflow.context import Work, tell
 
 
@@ -26,3 +29,14 @@ def watch_line(w: Work, name: str) -> bool:
             "champion": report.champion_version, "policy": decision.reason_text})
     with w.warehouse.begin() as connection:
         return bool(ledger.requests(connection, line=name, states={RequestState.PENDING}))
+
+
+def ring(w: Work, name: str, is_open: bool) -> None:
+    """Ring `retrain/<line>` for the days of the run.
+
+    Raises:
+        AirflowSkipException: the ledger holds no pending request, so the bell stays silent.
+    """
+    if not is_open:
+        raise AirflowSkipException(f"no open request of {name}")
+    w.announce(assets.retrain(name))

@@ -1,6 +1,6 @@
 """The trials of a search and their number in the verdict, for a gate that corrects for them.
 
-Revision: 0003
+Revision: 0003, after 0002
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
