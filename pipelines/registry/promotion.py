@@ -6,6 +6,7 @@ writes what is still missing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -21,6 +22,7 @@ from pipelines.store import Warehouse, events, ledger
 
 #: How often the projection is made again while the ledger moves on; `maintain` mends what is left.
 _LOOKS = 5
+_KINDS = {Action.PROMOTE: "promotion", Action.ROLLBACK: "rollback"}
 
 
 def record(warehouse: Warehouse, line: Line, candidate: Candidate, verdict: Verdict, *, at: datetime) -> int:
@@ -170,28 +172,35 @@ def _roll_back(connection: Connection, line: Line, *, to: int | None, present: i
     history = ledger.history(connection, line.name)
     target = rollback_target(history, to, line.name)
     previous = history[-1].version if present is None else present
-    row = ledger.append_promotion(
-        connection, line.name, target, action=Action.ROLLBACK, expected_previous=previous, actor=actor, reason=reason,
-        effective_at=effective_at, at=at)
-    if row.id not in {earlier.id for earlier in history}:
-        events.record(connection, at=at, kind="rollback", line=line.name, detail={
-            "version": target, "previous": previous, "actor": actor, "reason": reason})
-    return row
+    return _append(connection, line.name, target, action=Action.ROLLBACK, previous=previous, actor=actor, reason=reason,
+                   effective_at=effective_at, at=at, detail={"reason": reason})
 
 
 def _promote(connection: Connection, candidate: Candidate, verdict: Verdict, *, effective_at: datetime, actor: str,
              at: datetime) -> Promotion:
     """Append to the ledger, once: a version that was promoted and rolled back since is not promoted by a rerun."""
     line, version = candidate.line, candidate.version
+    ledger.lock(connection, line)
     for row in ledger.history(connection, line):
         if row.version == version and row.action is Action.PROMOTE:
             return row
+    return _append(connection, line, version, action=Action.PROMOTE, previous=verdict.champion_version, actor=actor,
+                   reason=" ".join(verdict.reasons), effective_at=effective_at, at=at,
+                   detail={"effect": verdict.effect, "p_value": verdict.p_value})
+
+
+def _append(connection: Connection, line: str, version: int, *, action: Action, previous: int | None, actor: str,
+            reason: str, effective_at: datetime, at: datetime, detail: Mapping[str, object]) -> Promotion:
+    """Append to the ledger and tell it. Of two who want the same at once the second finds the row of the first, under
+    the lock, and tells nothing."""
+    ledger.lock(connection, line)
+    known = {row.id for row in ledger.history(connection, line)}
     row = ledger.append_promotion(
-        connection, line, version, action=Action.PROMOTE, expected_previous=verdict.champion_version, actor=actor,
-        reason=" ".join(verdict.reasons), effective_at=effective_at, at=at)
-    events.record(connection, at=at, kind="promotion", line=line, detail={
-        "version": version, "previous": row.previous, "actor": actor, "effect": verdict.effect,
-        "p_value": verdict.p_value})
+        connection, line, version, action=action, expected_previous=previous, actor=actor, reason=reason,
+        effective_at=effective_at, at=at)
+    if row.id not in known:
+        events.record(connection, at=at, kind=_KINDS[action], line=line, detail={
+            "version": version, "previous": row.previous, "actor": actor, **detail})
     return row
 
 

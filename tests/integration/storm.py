@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -39,10 +39,16 @@ def work(job: Job, start: Any) -> None:
         promotion.show = lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
     warehouse = Warehouse(job.url, "unused")
     start.wait()
-    for _ in range(20):
+    for attempt in range(40):
         try:
             change(warehouse, job)
         except Conflict:
+            continue
+        except RegistryError as error:
+            if "do not repeat" in str(error):
+                break
+            time.sleep(0.1)  # nothing to go back to yet
+            job = replace(job, to=None) if attempt > 3 else job
             continue
         break
     warehouse.close()
@@ -51,9 +57,8 @@ def work(job: Job, start: Any) -> None:
 def change(warehouse: Warehouse, job: Job, at: datetime = AT) -> None:
     settings = Settings(**job.settings)  # type: ignore[arg-type]
     if job.version is None:
-        with contextlib.suppress(RegistryError):  # nothing to go back to yet
-            promotion.rollback(warehouse, settings, job.line, to=job.to, actor=f"worker {os.getpid()}", reason="storm",
-                               effective_at=START, at=at)
+        promotion.rollback(warehouse, settings, job.line, to=job.to, actor=f"worker {os.getpid()}", reason="storm",
+                           effective_at=START, at=at)
         return
     with warehouse.begin() as connection:
         candidate = ledger.candidate(connection, job.line.name, job.version)

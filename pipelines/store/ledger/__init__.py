@@ -17,7 +17,7 @@ from pipelines.store.ledger.candidates import (
     unjudged,
     verdicts,
 )
-from pipelines.store.ledger.promotions import append_promotion, champion, history
+from pipelines.store.ledger.promotions import append_promotion, champion, history, lock
 from pipelines.store.ledger.requests import (
     claim_request,
     finish_request,
@@ -29,4 +29,4 @@ from pipelines.store.ledger.shadow import add_look, last_word, looks
 
 __all__ = ["add_candidate", "add_look", "add_verdict", "append_promotion", "approval", "candidate", "champion",
            "claim_request", "decide_approval", "finish_request", "history", "last_training", "last_word",
-           "latest_verdict", "looks", "release_request", "request_retrain", "requests", "unjudged", "verdicts"]
+           "latest_verdict", "lock", "looks", "release_request", "request_retrain", "requests", "unjudged", "verdicts"]

@@ -30,9 +30,7 @@ def append_promotion(connection: Connection, line: str, version: int, *, action:
         Conflict: somebody else is champion by now.
         RegistryError: the line has no such version.
     """
-    # Held until the transaction ends, so that reading the last row and appending to it are one step.
-    frames.run(connection, "SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))",
-               name=f"tidemark:promotion:{line}")
+    lock(connection, line)
     last = _last(connection, line)
     if last is not None and last.version == version:
         return _promotion(last)
@@ -46,6 +44,13 @@ def append_promotion(connection: Connection, line: str, version: int, *, action:
         action=Action(action).value, actor=actor, reason=reason, recorded_at=at,
         effective_at=effective_at if last is None else max(effective_at, last.effective_at)).returning(table)).one()
     return _promotion(row)
+
+
+def lock(connection: Connection, line: str) -> None:
+    """Wait until nobody else changes the champion of a line, and keep it so until the transaction ends: reading the
+    last row and appending to it are one step then. Taking it twice is taking it once."""
+    frames.run(connection, "SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))",
+               name=f"tidemark:promotion:{line}")
 
 
 def champion(connection: Connection, line: str, *, as_of: datetime | None = None) -> Promotion | None:
