@@ -26,6 +26,9 @@ CANDIDATE = "candidate"
 #: Fewest timestamps with which a test of a mean says anything.
 LEAST_PERIODS = 20
 DRAWS = 2000
+#: Both tests are right only in the limit of long series: made at 5 %, they promoted 4.0 to 6.5 % of worthless candidates
+#: (thirty null scenarios, docs/gate-calibration.md). So that the promised level holds, p-values are enlarged by this.
+NOMINAL = 0.85
 #: Blocks of the combinatorial cross-validation that PBO is made of.
 PBO_BLOCKS = 10
 
@@ -37,7 +40,7 @@ class Comparison:
     Attributes:
         fresh: the candidate against the opponent on the days that no search has seen; effect in nats.
         search: the best of all trials against the opponent on the search days; None where there are none to compare.
-        p_value: one-sided, both stages together.
+        p_value: one-sided, both stages together, enlarged to hold its level in short series.
         figures: numbers beside the decision, by name: ``trials``, ``p_fresh``, ``p_search``, ``p_spa`` (Hansen's test
             with the stationary bootstrap), ``pbo``, ``dsr``; those that the evidence cannot define are missing.
     """
@@ -76,7 +79,7 @@ def compare(evidence: Evidence, alpha: float) -> Comparison:
         p_value = two_stage(fresh.p_value, p_search)
         figures |= {"p_search": p_search, "search_periods": float(search.periods), "complete": float(search.contenders)}
         figures |= _reported(evidence)
-    return Comparison(fresh, search, p_value, figures)
+    return Comparison(fresh, search, min(1.0, p_value / NOMINAL), figures)
 
 
 def _search_stage(evidence: Evidence, alpha: float) -> RotationTest | None:

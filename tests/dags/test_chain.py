@@ -206,8 +206,9 @@ def test_a_training_that_cannot_work_fails_at_once_and_says_why(
     assert played
     train, maintain = world.play(TOO_EARLY)
     assert train["state"] == "failed"
-    assert train["tasks"] == {"claim": "success", "open_training": "failed", "trials[0]": "upstream_failed",
-                              "trials[1]": "upstream_failed", "conclude": "upstream_failed", "close": "success"}
+    assert train["tasks"] == {
+        "claim": "success", "open_training": "failed", "audit": "upstream_failed", "trials[0]": "upstream_failed",
+        "trials[1]": "upstream_failed", "conclude": "upstream_failed", "close": "success"}
     assert train["rung"] == []
     state, detail = world.one("SELECT state, detail FROM ai_trading.retrain_requests ORDER BY id DESC LIMIT 1")
     assert state == "failed"
