@@ -107,9 +107,9 @@ class Candidate:
 
 
 #: Columns of the evidence snapshot: the candidate's walk-forward predictions on folds the search never saw,
-#: beside the naive baselines on the same rows.
+#: beside the naive baselines and the same configuration fitted once before the first of them, on the same rows.
 EVIDENCE_COLUMNS = ("symbol", "event_time", "available_at", "label_end", "y", "forward_return", "fold",
-                    "candidate", "base_rate", "persistence")
+                    "candidate", "base_rate", "persistence", "no_retraining")
 
 
 class Outcome(StrEnum):

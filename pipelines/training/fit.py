@@ -79,12 +79,14 @@ def out_of_sample(data: Matrix, folds: Sequence[Fold], family: str, params: Mapp
 
     Columns ``EVIDENCE_COLUMNS``: ``base_rate`` is the training rows' mean label; ``persistence`` the training rows'
     frequency of 1 after a previous label like this row's (Laplace-smoothed), or the base rate where the previous
-    label is not known. Ordered by (event_time, symbol).
+    label is not known; ``no_retraining`` the first fold's model, never fitted again. Ordered by (event_time, symbol).
     """
-    parts = []
+    parts: list[pd.DataFrame] = []
+    first: Fitted | None = None
     for fold in folds:
         rows = data.frame.iloc[fold.test]
         model = _fit(data, fold.train, family, params, seed)
+        first = first or model
         base_rate = float(data.labels[fold.train].mean())
         part = rows[["symbol", "event_time", "available_at", "label_end", "y", "forward_return"]].copy()
         part["y"] = part["y"].astype("float64")
@@ -92,6 +94,7 @@ def out_of_sample(data: Matrix, folds: Sequence[Fold], family: str, params: Mapp
         part["candidate"] = model.predict(data.features[fold.test])
         part["base_rate"] = base_rate
         part["persistence"] = _persistence(data, fold, base_rate)
+        part["no_retraining"] = first.predict(data.features[fold.test])
         parts.append(part)
     found = pd.concat(parts, ignore_index=True)[list(EVIDENCE_COLUMNS)]
     return found.sort_values(["event_time", "symbol"], ignore_index=True)
