@@ -5,19 +5,24 @@ Looks at one line as of the end of a UTC day, when `predictions/<line>` rings fo
 data, prediction and performance drift against what the champion was trained on, and asks the retrain policy what
 follows. A request goes into the ledger first; only then `retrain/<line>` rings. When the ledger holds no open
 request the bell stays silent.
+
+Then it makes the looks that are due: a fresh champion against its predecessor, which is put back if it is
+significantly better, and the challenger in its shadow against the champion, which it replaces or not. When the
+champion has changed, `champion/<line>` rings.
 """
 
 from __future__ import annotations
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from tidemark_airflow import assets
-from tidemark_airflow.context import partition_params, work
+from tidemark_airflow.context import Json, partition_params, work
 from tidemark_airflow.lines import lines
 from tidemark_airflow.policies import dag_defaults
 
 
-@task.short_circuit(doc_md="Mature outcomes → drift check → retrain policy. Returns whether a request is open.")
+@task(doc_md="Mature outcomes → drift check → retrain policy. Returns whether a request is open.")
 def watch(name: str) -> bool:
     from tidemark_airflow.watching import watch_line
 
@@ -26,9 +31,27 @@ def watch(name: str) -> bool:
 
 
 @task(doc_md="The doorbell. The request itself is in the ledger already.")
-def ring(name: str) -> None:
+def ring(name: str, is_open: bool) -> None:
+    if not is_open:
+        raise AirflowSkipException(f"no open request of {name}")
     with work() as w:
         w.announce(assets.retrain(name))
+
+
+@task(doc_md="The looks that are due: shadow and automatic rollback. Returns new champions.")
+def look(name: str) -> Json:
+    from tidemark_airflow import looking
+
+    with work() as w:
+        return looking.look(w, name)
+
+
+@task(doc_md="Tells that the ledger names another champion.")
+def ring_champion(name: str, versions: list) -> None:
+    if not versions:
+        raise AirflowSkipException(f"the champion of {name} stays")
+    with work() as w:
+        w.announce(assets.champion(name), versions)
 
 
 for line in lines():
@@ -36,4 +59,8 @@ for line in lines():
         schedule=PartitionedAssetTimetable(assets=assets.predictions(line.name)), params=partition_params(),
         **dag_defaults("monitor", title="Monitor", doc=__doc__, tags={"monitoring"}, line=line),
     ):
-        watch(line.name) >> ring.override(outlets=[assets.retrain(line.name)])(line.name)
+        watched = watch(line.name)
+        ring.override(outlets=[assets.retrain(line.name)])(line.name, watched)
+        looked = look(line.name)
+        watched >> looked
+        ring_champion.override(outlets=[assets.champion(line.name)])(line.name, looked)

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from pipelines.cli import quarantine, registry, stack, stages
+from pipelines.cli import quarantine, registry, shadow, stack, stages
 from pipelines.cli.output import complain
 from pipelines.errors import ConfigError, TidemarkError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 stack.register(app)
 stages.register(app)
 registry.register(app)
+shadow.register(app)
 app.add_typer(quarantine.app, name="quarantine")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,9 @@ from pipelines.errors import ConfigError
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+#: Blocks of ``Line.block_days`` that a look of the sequential test needs to say anything.
+SEQUENTIAL_BLOCKS = 4
 
 
 class _Strict(BaseModel):
@@ -87,6 +91,34 @@ class Costs(_Strict):
         return (self.fee_bps + self.slippage_bps + self.spread_bps / 2) / 10_000
 
 
+class Shadow(_Strict):
+    """The gate's second stage: challenger and champion score the same live bars, and a bounded number of looks at
+    their losses decides.
+
+    ``when``: ``inconclusive`` lets a candidate run in shadow that the offline verdict could not tell from the
+    champion; ``always`` also one that the offline verdict would promote, if there is a champion; ``never`` nobody.
+    The looks come every ``every_days`` days of data time, and together promote a challenger that is no better with
+    probability ``alpha``. ``futility`` gives up early on one that has little hope left. A look at fewer than
+    ``min_rows`` rows does not decide.
+    """
+
+    when: Literal["inconclusive", "always", "never"] = "inconclusive"
+    looks: int = Field(default=4, ge=1, le=26)
+    every_days: int = Field(default=7, ge=1, le=90)
+    alpha: float = Field(default=0.05, gt=0, le=0.2)
+    futility: bool = True
+    min_rows: int = Field(default=200, ge=30)
+
+
+class Rollback(_Strict):
+    """Automatic rollback: for ``watch_days`` after a promotion (0: off) the predecessor goes on scoring, and ``looks``
+    looks put it back if it is significantly better. ``alpha``: probability of doing so although it is not."""
+
+    watch_days: int = Field(default=28, ge=0, le=365)
+    looks: int = Field(default=4, ge=1, le=26)
+    alpha: float = Field(default=0.01, gt=0, le=0.2)
+
+
 class Gate(_Strict):
     """When a candidate may replace what is there."""
 
@@ -97,6 +129,8 @@ class Gate(_Strict):
     min_auc: Share = 0.5
     require_net_return: bool = False
     approval: Literal["auto", "human"] = "auto"
+    shadow: Shadow = Shadow()
+    rollback: Rollback = Rollback()
 
 
 class Drift(_Strict):
@@ -157,6 +191,11 @@ class Line(_Strict):
         return self.bar * self.target.horizon_bars
 
     @property
+    def block_days(self) -> int:
+        """Shortest block, in days, whose mean loss difference counts as one observation: a day, or two horizons."""
+        return max(1, math.ceil(2 * self.horizon / timedelta(days=1)))
+
+    @property
     def experiment(self) -> str:
         """Name of the MLflow experiment."""
         return f"tidemark/{self.name}"
@@ -170,6 +209,19 @@ class Line(_Strict):
     def _tradable_has_costs(self) -> Line:
         if self.gate.require_net_return and self.costs is None:
             raise ValueError("gate.require_net_return needs a [costs] table; add fee_bps and slippage_bps")
+        return self
+
+    @model_validator(mode="after")
+    def _looks_can_see(self) -> Line:
+        shadow, watch, least = self.gate.shadow, self.gate.rollback, SEQUENTIAL_BLOCKS * self.block_days
+        if shadow.when != "never" and (days := shadow.looks * shadow.every_days) < least:
+            raise ValueError(f"gate.shadow ends after {days} days (looks x every_days), and with a horizon of "
+                             f"{self.target.horizon_bars} bars its test needs {least}; raise looks or every_days, or "
+                             'set when = "never"')
+        if 0 < watch.watch_days < max(least, watch.looks):
+            raise ValueError(f"gate.rollback.watch_days is {watch.watch_days}; {watch.looks} looks with a horizon of "
+                             f"{self.target.horizon_bars} bars need {max(least, watch.looks)}; raise it, or set it "
+                             "to 0 for no automatic rollback")
         return self
 
 

@@ -234,3 +234,85 @@ class DriftReport:
     @property
     def alarm(self) -> bool:
         return self.data_drift or self.prediction_drift or self.performance_drift
+
+
+class Step(StrEnum):
+    """What a look says: promote the one that is looked at, give it up, go on, or (nothing is due) wait."""
+
+    PROMOTE = "promote"
+    REJECT = "reject"
+    CONTINUE = "continue"
+    WAIT = "wait"
+
+
+class Purpose(StrEnum):
+    """Why two versions are compared on live bars: a challenger wants to replace the champion, or a fresh champion is
+    watched against its predecessor."""
+
+    SHADOW = "shadow"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look of the group-sequential test at the loss differences of two versions on live bars.
+
+    Attributes:
+        number, of: which look, of how many at most; 0 while none is due.
+        due: data time (UTC) of the look; of the next one while it has to be waited for.
+        z: standardised statistic; NaN where there was too little to look at.
+        boundary: ``promote`` at or above it; futility: ``reject`` below it (NaN: none).
+        effect: mean loss saved per prediction in nats, positive where the version is better than its opponent.
+        low, high: repeated confidence interval: it holds at all looks together, and ``low > 0`` exactly where
+            ``z > boundary``.
+        p_value: one-sided, of this look alone; compare ``z`` with ``boundary``, not this with alpha.
+        rows, timestamps, blocks: how much was looked at.
+        reasons: plain sentences.
+    """
+
+    decision: Step
+    number: int
+    of: int
+    due: datetime
+    z: float
+    boundary: float
+    futility: float
+    effect: float
+    low: float
+    high: float
+    p_value: float
+    rows: int
+    timestamps: int
+    blocks: int
+    reasons: tuple[str, ...]
+
+    @property
+    def final(self) -> bool:
+        return self.decision in (Step.PROMOTE, Step.REJECT)
+
+
+@dataclass(frozen=True)
+class RecordedLook:
+    """A look in the ledger: of ``version`` (challenger or predecessor) against ``champion_version``.
+
+    ``as_of``: data time (UTC) at which it was made; what follows from it takes effect then.
+    """
+
+    line: str
+    purpose: Purpose
+    version: int
+    champion_version: int
+    as_of: datetime
+    look: Look
+    recorded_at: datetime
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Two versions of a line that score the same live bars since ``started_at`` (data time, UTC)."""
+
+    line: str
+    purpose: Purpose
+    version: int
+    champion_version: int
+    started_at: datetime

@@ -70,7 +70,7 @@ def _publish(warehouse: Warehouse, registry: ModelRegistry, line: Line, found: S
             continue
         with warehouse.begin() as connection:
             candidate = ledger.candidate(connection, line.name, version)
-            verdict = ledger.latest_verdict(connection, line.name, version)
+            verdict = ledger.last_word(connection, line.name, version)
         if verdict is not None and item.tags.get(tags.VERDICT) != verdict.outcome.value:
             projection.publish(registry, line, candidate, verdict)
             done.append(f"{line.name}: verdict {verdict.outcome.value} shown on version {version}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import Connection
 
 from pipelines.contracts.line import Line
-from pipelines.contracts.records import Action, Outcome, Promotion
+from pipelines.contracts.records import Action, Outcome, Promotion, Purpose, RecordedLook, Verdict
 from pipelines.errors import RegistryError
 from pipelines.store import derived, ledger, tables
 
@@ -24,6 +24,8 @@ class State(StrEnum):
     CHAMPION = "champion"
     CHALLENGER = "challenger"
     INCONCLUSIVE = "inconclusive"
+    SUPERSEDED = "superseded"
+    RETIRED_CHALLENGER = "retired_challenger"
     REJECTED = "rejected"
     RETIRED = "retired"
     STRANDED = "stranded"
@@ -42,44 +44,80 @@ def standing(connection: Connection, line: Line) -> Standing:
     """What MLflow's aliases and tags have to say about a line."""
     present = ledger.champion(connection, line.name)
     champion = present.version if present else None
-    shadow = challenger(connection, line.name, champion)
+    shadow = challenger(connection, line, champion)
     former = {row.version for row in ledger.history(connection, line.name)}
+    versions = _versions(connection, line.name)
+    offline = {version: ledger.latest_verdict(connection, line.name, version) for version in versions}
+    entered = [version for version, verdict in offline.items() if verdict is not None
+               and verdict.champion_version is not None and enters_shadow(verdict, line)]
     states = {}
-    for version in _versions(connection, line.name):
-        verdict = ledger.latest_verdict(connection, line.name, version)
+    for version in versions:
         if version == champion:
             states[version] = State.CHAMPION
         elif version in former:
             states[version] = State.RETIRED
-        elif verdict is None:
-            states[version] = State.CANDIDATE
-        elif verdict.outcome is Outcome.REJECT:
-            states[version] = State.REJECTED
-        elif verdict.outcome is Outcome.INCONCLUSIVE:
-            states[version] = State.CHALLENGER if version == shadow else State.INCONCLUSIVE
-        elif ledger.approval(connection, line.name, version) is False:
-            states[version] = State.DENIED
+        elif version == shadow:
+            states[version] = State.CHALLENGER
+        elif (end := shadow_end(connection, line.name, version)) is None and version in entered[:-1]:
+            states[version] = State.SUPERSEDED
         else:
-            states[version] = State.AWAITING_APPROVAL if line.gate.approval == "human" else State.CANDIDATE
+            states[version] = _state(connection, line, version, offline[version], end)
     return Standing(champion, shadow, states)
 
 
-def challenger(connection: Connection, line: str, champion: int | None, *,
+def enters_shadow(verdict: Verdict | None, line: Line) -> bool:
+    """Whether a candidate with this offline verdict runs in shadow before anything else happens to it.
+
+    The first champion of a line has nobody to be compared with on live bars, so it never has to.
+    """
+    when = line.gate.shadow.when
+    if verdict is None or when == "never":
+        return False
+    if verdict.outcome is Outcome.INCONCLUSIVE:
+        return True
+    return verdict.outcome is Outcome.PROMOTE and when == "always" and verdict.champion_version is not None
+
+
+def shadow_end(connection: Connection, line: str, version: int, *,
+               as_of: datetime | None = None) -> RecordedLook | None:
+    """The look that ended the shadow of a version, by ``as_of`` (data time, UTC); None while nothing has."""
+    for item in ledger.looks(connection, line, version=version, purpose=Purpose.SHADOW, as_of=as_of):
+        if item.look.final:
+            return item
+    return None
+
+
+def challenger(connection: Connection, line: Line, champion: int | None, *,
                as_of: datetime | None = None) -> int | None:
-    """The newest version after the champion that the gate found inconclusive: it runs in shadow.
+    """The newest version after the champion that has entered the shadow, unless its shadow has ended.
+
+    One challenger at a time: a newer candidate that enters the shadow supersedes the older one for good.
 
     Args:
         champion: the champion at that time; None gives no challenger, for there is nothing to shadow.
-        as_of: data time (UTC); only versions trained as of it or before.
+        as_of: data time (UTC); only versions trained as of it or before, and only looks and promotions until then.
     """
     if champion is None:
         return None
-    for version in reversed(_versions(connection, line, as_of)):
+    for version in reversed(_versions(connection, line.name, as_of)):
         if version <= champion:
             return None
-        verdict = ledger.latest_verdict(connection, line, version)
-        if verdict is not None and verdict.outcome is Outcome.INCONCLUSIVE:
-            return version
+        if enters_shadow(ledger.latest_verdict(connection, line.name, version), line):
+            ended = shadow_end(connection, line.name, version, as_of=as_of) is not None or any(
+                row.version == version and (as_of is None or row.effective_at <= as_of)
+                for row in ledger.history(connection, line.name))
+            return None if ended else version
+    return None
+
+
+def predecessor(present: Promotion, line: Line, at: datetime) -> int | None:
+    """The version that goes on scoring at ``at`` (data time, UTC) beside a champion that was promoted over it.
+
+    None after a rollback: what was rolled back is not watched again.
+    """
+    watched = timedelta(days=line.gate.rollback.watch_days)
+    if present.action is Action.PROMOTE and present.effective_at <= at < present.effective_at + watched:
+        return present.previous
     return None
 
 
@@ -110,6 +148,22 @@ def rollback_target(history: Sequence[Promotion], to: int | None, line: str) -> 
         raise RegistryError(f"{line} has no champion before the present one (champions so far: {named}); name a former "
                             "one with --to" if former else f"{line} never had a champion; promote one first")
     return stack[-2]
+
+
+def _state(connection: Connection, line: Line, version: int, offline: Verdict | None,
+           end: RecordedLook | None) -> State:
+    """Of a version that was never champion and is not in shadow."""
+    verdict = offline if end is None else ledger.last_word(connection, line.name, version)
+    if verdict is None:
+        return State.CANDIDATE
+    if verdict.outcome is Outcome.REJECT:
+        return State.REJECTED if end is None else State.RETIRED_CHALLENGER
+    if verdict.outcome is Outcome.INCONCLUSIVE:
+        return State.INCONCLUSIVE
+    if ledger.approval(connection, line.name, version) is False:
+        return State.DENIED
+    waits = end is None and enters_shadow(verdict, line)
+    return State.AWAITING_APPROVAL if line.gate.approval == "human" and not waits else State.CANDIDATE
 
 
 def _versions(connection: Connection, line: str, as_of: datetime | None = None) -> list[int]:

@@ -1,4 +1,5 @@
-"""Batch prediction: every new bar scored by the champion of its time, and by the challenger in its shadow."""
+"""Batch prediction: every new bar scored by the champion of its time, by the challenger in its shadow, and for a while
+after a promotion by the champion's predecessor."""
 
 from __future__ import annotations
 
@@ -14,18 +15,19 @@ from pipelines.config import Settings
 from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.window import Window
+from pipelines.errors import RegistryError
 from pipelines.registry import models
-from pipelines.registry.standing import challenger
+from pipelines.registry.standing import challenger, predecessor
 from pipelines.serving.rows import rows
 from pipelines.store import Warehouse, ledger, tables, upsert
 
-CHAMPION, CHALLENGER = "champion", "challenger"
+CHAMPION, CHALLENGER, PREDECESSOR = "champion", "challenger", "predecessor"
 
 
 @dataclass(frozen=True)
 class PredictReport:
     """What one window got. ``rows`` counts predictions that stand for the window after the call, ``new`` those that
-    this call added; ``by_role`` counts ``rows`` per role; ``note`` says why there are none."""
+    this call added; ``by_role`` counts ``rows`` per role; ``note`` says why there are none, or none of a role."""
 
     line: str
     window: str
@@ -40,9 +42,9 @@ def predict(warehouse: Warehouse, settings: Settings, line: Line, window: Window
     """Score the rows that became available in ``window``.
 
     The champion is the one in effect at the window's start, the challenger the newest version after it that was
-    trained as of then or before and found inconclusive; both are read from the ledger, so a rerun finds the same. A
-    prediction once written stands: it is never changed, and none is written for a row whose outcome was known by the
-    time the row was.
+    trained as of then or before and runs in shadow; both are read from the ledger, so a rerun finds the same. The
+    predecessor of a fresh champion (``[gate.rollback]``) scores along if it still can. A prediction once written
+    stands: it is never changed, and none is written for a row whose outcome was known by the time the row was.
 
     Raises:
         UnsafeArtifact, RegistryError: a model cannot be loaded, or no longer fits the line's features.
@@ -55,14 +57,23 @@ def predict(warehouse: Warehouse, settings: Settings, line: Line, window: Window
     frame = rows(warehouse, line, window)
     frame = frame.assign(label_end=frame["event_time"] + line.bar + line.horizon)
     frame = frame[frame["available_at"] < frame["label_end"]].reset_index(drop=True)
-    scored = {role: predictions(warehouse, settings, line, frame, role, version) for role, version in roles.items()}
+    note = "" if len(frame) else "no row became available in this window in time"
+    scored = {}
+    for role, version in roles.items():
+        try:
+            scored[role] = predictions(warehouse, settings, line, frame, role, version)
+        except RegistryError as error:
+            if role != PREDECESSOR:
+                raise
+            # Of a predecessor nothing depends but the watch: that it fits no longer must not stop the champion.
+            note = f"version {version} is not watched against the champion: {error}"
     new = 0
     with warehouse.begin() as connection:
         for made in scored.values():
             new += upsert.upsert(connection, tables.predictions, made, update=False)[0]
     by_role = {role: len(made) for role, made in scored.items()}
-    return PredictReport(line.name, window.key, sum(by_role.values()), new, by_role, roles,
-                         note="" if len(frame) else "no row became available in this window in time")
+    return PredictReport(line.name, window.key, sum(by_role.values()), new, by_role,
+                         {role: roles[role] for role in scored}, note)
 
 
 def predictions(warehouse: Warehouse, settings: Settings, line: Line, frame: pd.DataFrame, role: str,
@@ -96,5 +107,6 @@ def _roles(warehouse: Warehouse, line: Line, at: datetime) -> dict[str, int]:
         present = ledger.champion(connection, line.name, as_of=at)
         if present is None:
             return {}
-        shadow = challenger(connection, line.name, present.version, as_of=at)
-    return {CHAMPION: present.version, **({CHALLENGER: shadow} if shadow is not None else {})}
+        shadow = challenger(connection, line, present.version, as_of=at)
+    found = {CHAMPION: present.version, CHALLENGER: shadow, PREDECESSOR: predecessor(present, line, at)}
+    return {role: version for role, version in found.items() if version is not None}

@@ -135,6 +135,14 @@ promotions = _ledger_table(
     _of_candidate("line", "version"), _of_candidate("line", "previous"),
     UniqueConstraint("line", "number", name="promotions_linear"),
     Index("promotions_effective", "line", "effective_at"))
+shadow_looks = _ledger_table(
+    "shadow_looks",
+    {"line": "str", "purpose": "str", "version": "int", "champion_version": "int", "number": "int", "looks": "int",
+     "due": "time", "as_of": "time", "decision": "str", "effect": "float?", "low": "float?", "high": "float?",
+     "z": "float?", "boundary": "float", "futility": "float?", "p_value": "float?", "rows": "int", "timestamps": "int",
+     "blocks": "int", "reasons": "json", "recorded_at": "time"},
+    _of_candidate("line", "version"), _of_candidate("line", "champion_version"),
+    UniqueConstraint("line", "version", "champion_version", "number", name="shadow_looks_once"))
 line_configs = _ledger_table(
     "line_configs", {"line": "str", "version": "int", "digest": "str", "toml": "str", "recorded_at": "time"},
     UniqueConstraint("line", "version", name="line_configs_version"),

@@ -40,7 +40,7 @@ def version_of(w: Work, name: str) -> int:
 
 
 def judge(w: Work, name: str) -> dict[str, Any]:
-    """Evidence → verdict → ledger. A verdict that promotes nothing is acted on here (challenger alias, tags).
+    """Evidence → verdict → ledger. A verdict that promotes nothing yet is acted on here (challenger, tags).
 
     Returns:
         ``version`` to promote and the verdict's sentences, or an empty dict when there is nothing to promote.
@@ -61,7 +61,7 @@ def judge(w: Work, name: str) -> dict[str, Any]:
         raise AirflowSkipException(f"{name} v{version} was promoted before; `tidemark rollback` can bring it back")
     verdict = _verdict(w, line, candidate)
     told = tell(f"{name} v{version}: {verdict.outcome.value}", sentences(verdict))
-    if verdict.outcome is not Outcome.PROMOTE:
+    if verdict.outcome is not Outcome.PROMOTE or promotion.waits_in_shadow(w.warehouse, line, candidate, verdict):
         promotion.apply(w.warehouse, w.settings, line, candidate, verdict, actor=w.run, at=w.at)
         return {}
     return {"version": version, "sentences": told}

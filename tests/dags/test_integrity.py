@@ -19,7 +19,7 @@ from tidemark_airflow.timetables import DailyPartitions
 FILES = sorted((ROOT / "dags").glob("*.py"))
 LINES = load_lines(Settings.model_fields["lines_dir"].default)
 SHARED = ("bootstrap", "build_features", "ingest_market", "ingest_text", "maintain", "score_sentiment")
-PER_LINE = ("monitor", "predict", "promote", "train")
+PER_LINE = ("monitor", "predict", "promote", "rollback", "train")
 EXPECTED = sorted([*SHARED, *(f"{stage}_{name}" for stage in PER_LINE for name in LINES)])
 HEAVY = {"audit", "trials", "conclude", "judge", "open_training"}
 
@@ -31,7 +31,8 @@ WAY: dict[str, tuple[set[str], set[str]]] = {
     "score_sentiment": ({"documents"}, {"sentiment"}),
     "build_features": ({"sentiment"}, {"features/L"}),
     "predict_L": ({"features/L"}, {"predictions/L"}),
-    "monitor_L": ({"predictions/L"}, {"retrain/L"}),
+    "monitor_L": ({"predictions/L"}, {"retrain/L", "champion/L"}),
+    "rollback_L": (set(), {"champion/L"}),
     "train_L": ({"retrain/L"}, {"candidate/L"}),
     "promote_L": ({"candidate/L"}, {"champion/L"}),
     "maintain": (set(), {"retrain/L", "candidate/L", "documents"}),

@@ -25,7 +25,8 @@ from pipelines.store.ledger.requests import (
     request_retrain,
     requests,
 )
+from pipelines.store.ledger.shadow import add_look, last_word, looks
 
-__all__ = ["add_candidate", "add_verdict", "append_promotion", "approval", "candidate", "champion", "claim_request",
-           "decide_approval", "finish_request", "history", "last_training", "latest_verdict", "release_request",
-           "request_retrain", "requests", "unjudged", "verdicts"]
+__all__ = ["add_candidate", "add_look", "add_verdict", "append_promotion", "approval", "candidate", "champion",
+           "claim_request", "decide_approval", "finish_request", "history", "last_training", "last_word",
+           "latest_verdict", "looks", "release_request", "request_retrain", "requests", "unjudged", "verdicts"]

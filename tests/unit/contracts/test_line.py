@@ -64,12 +64,33 @@ def test_no_line_at_all_is_refused(tmp_path: Path) -> None:
     ({"retrain": 'on = ["schedule"]'}, "every_days is missing"),
     ({"gate": "require_net_return = true"}, "add fee_bps and slippage_bps"),
     ({"gate": "alpha = 0.5"}, "gate.alpha"),
+    ({"gate.shadow": "looks = 27"}, "gate.shadow.looks"),
+    ({"gate.shadow": "looks = 0"}, "gate.shadow.looks"),
+    ({"gate.shadow": 'when = "sometimes"'}, "gate.shadow.when"),
+    ({"gate.shadow": "alpha = 0"}, "gate.shadow.alpha"),
+    ({"gate.shadow": "looks = 3\nevery_days = 1"}, "needs 4; raise looks or every_days, or set when = "),
+    ({"gate.rollback": "watch_days = 3"}, "gate.rollback.watch_days is 3; .* need 4; raise it, or set it to 0"),
+    ({"gate.rollback": "watch_days = 10\nlooks = 12"}, "need 12"),
+    ({"gate.rollback": "alpha = 0.3"}, "gate.rollback.alpha"),
+    ({"gate.rollback": "days = 3"}, "gate.rollback.days"),
 ])
 def test_rules_that_contradict_each_other_are_refused(change: dict[str, str], words: str) -> None:
     assert parse_line(MINIMAL).gate.approval == "auto"
     tables = "".join(f"\n[{name}]\n{body}\n" for name, body in change.items())
     with pytest.raises(ConfigError, match=words):
         parse_line(MINIMAL + tables)
+
+
+def test_the_shadow_of_a_long_horizon_takes_longer() -> None:
+    """A block is two horizons; the test needs four of them."""
+    weekly = MINIMAL.replace("horizon_bars = 3", "horizon_bars = 168")
+    assert (parse_line(MINIMAL).block_days, parse_line(MINIMAL.replace("= 3", "= 24")).block_days) == (1, 2)
+    with pytest.raises(ConfigError, match="gate.shadow ends after 28 days .* its test needs 56"):
+        parse_line(weekly)
+    with pytest.raises(ConfigError, match="gate.rollback.watch_days is 28; .* need 56"):
+        parse_line(weekly + '[gate.shadow]\nwhen = "never"')
+    line = parse_line(weekly + "[gate.shadow]\nlooks = 8\n[gate.rollback]\nwatch_days = 0")
+    assert (line.gate.shadow.looks, line.gate.shadow.when, line.gate.shadow.futility) == (8, "inconclusive", True)
 
 
 def test_names_that_follow_from_the_line() -> None:

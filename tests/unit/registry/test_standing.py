@@ -47,7 +47,7 @@ def test_where_no_rollback_leads(steps: list[str], to: int | None, words: str) -
 
 
 def test_the_state_of_each_version(world: World) -> None:
-    """1 retired, 2 champion, 3 and 4 inconclusive (4 in shadow), 5 rejected, 6 unjudged, 7 promising."""
+    """1 retired, 2 champion, 3 and 4 inconclusive (4 in shadow, 3 before it), 5 rejected, 6 unjudged, 7 promising."""
     for version in range(1, 8):
         world.candidate(version, START + version * DAY)
     with world.warehouse.begin() as connection:
@@ -61,14 +61,14 @@ def test_the_state_of_each_version(world: World) -> None:
         found = standing(connection, world.line)
         assert (found.champion, found.challenger) == (2, 4)
         assert {version: state.value for version, state in found.states.items()} == {
-            1: "retired", 2: "champion", 3: "inconclusive", 4: "challenger", 5: "rejected", 6: "candidate",
+            1: "retired", 2: "champion", 3: "superseded", 4: "challenger", 5: "rejected", 6: "candidate",
             7: "candidate"}
         human = world.line.model_copy(update={"gate": world.line.gate.model_copy(update={"approval": "human"})})
         assert standing(connection, human).states[7] == "awaiting_approval"
         ledger.decide_approval(connection, world.line.name, 7, False, "bob", "no", at=AT)
         assert standing(connection, human).states[7] == "denied"
         # As of a day, a challenger trained later is not there yet; and there is none without a champion.
-        assert challenger(connection, world.line.name, 2, as_of=START + 3 * DAY) == 3
-        assert challenger(connection, world.line.name, 2, as_of=START + 2 * DAY) is None
-        assert challenger(connection, world.line.name, None) is None
-        assert challenger(connection, world.line.name, 7) is None
+        assert challenger(connection, world.line, 2, as_of=START + 3 * DAY) == 3
+        assert challenger(connection, world.line, 2, as_of=START + 2 * DAY) is None
+        assert challenger(connection, world.line, None) is None
+        assert challenger(connection, world.line, 7) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import timedelta
 
 import numpy as np
@@ -97,8 +98,40 @@ def test_after_a_promotion_old_days_keep_their_champion(world: World) -> None:
     judge(world, Outcome.PROMOTE, 1, as_of=AS_OF + 2 * DAY, seed=1)
     for number in (2, 0, 1):
         predict(world.warehouse, world.settings, world.line, day(number))
-    by_day = written(world).groupby(written(world)["available_at"].dt.floor("D"))["version"].unique()
-    assert [list(versions) for versions in by_day] == [[1], [1], [2]]
+    found = written(world)
+    by_day = found.groupby([found["available_at"].dt.floor("D"), "role"])["version"].unique()
+    assert [(role, list(versions)) for (_, role), versions in by_day.items()] == [
+        ("champion", [1]), ("champion", [1]), ("champion", [2]), ("predecessor", [1])]
+
+
+def test_a_predecessor_is_scored_as_long_as_it_is_watched(world: World) -> None:
+    """Champion 2 takes effect on day 2 and is watched for four days, unless the line says otherwise."""
+    gate = world.line.gate
+    world.line = world.line.model_copy(update={"gate": gate.model_copy(update={
+        "rollback": gate.rollback.model_copy(update={"watch_days": 4})})})
+    judge(world, Outcome.PROMOTE, as_of=AS_OF)
+    judge(world, Outcome.PROMOTE, 1, as_of=AS_OF + 2 * DAY, seed=1)
+    for number in (1, 2, 5, 6):
+        world.partition(AS_OF + number * DAY)
+    roles = {number: dict(predict(world.warehouse, world.settings, world.line, day(number)).versions)
+             for number in (1, 2, 5, 6)}
+    assert roles == {1: {"champion": 1}, 2: {"champion": 2, "predecessor": 1}, 5: {"champion": 2, "predecessor": 1},
+                     6: {"champion": 2}}
+    off = gate.model_copy(update={"rollback": gate.rollback.model_copy(update={"watch_days": 0})})
+    world.line = world.line.model_copy(update={"gate": off})
+    assert dict(predict(world.warehouse, world.settings, world.line, day(2)).versions) == {"champion": 2}
+
+
+def test_a_predecessor_that_fits_no_longer_does_not_stop_the_champion(world: World) -> None:
+    judge(world, Outcome.PROMOTE, as_of=AS_OF)
+    judge(world, Outcome.PROMOTE, 1, as_of=AS_OF, seed=1)
+    world.models[1] = copy(world.models[1])
+    world.models[1].feature_names = ("gone",)
+    world.partition(AS_OF)
+    report = predict(world.warehouse, world.settings, world.line, day(0))
+    assert (dict(report.by_role), dict(report.versions)) == ({"champion": 72}, {"champion": 2})
+    assert report.note.startswith("version 1 is not watched against the champion: version 1 of direction_1h was "
+                                  "trained on gone")
 
 
 def test_a_row_that_came_after_its_outcome_is_not_scored(world: World) -> None:
