@@ -32,7 +32,10 @@ SYMBOLS = 5
 SPREAD = 0.01
 #: Effects a day: a Sharpe difference of 2 a year, and of 4, 8.
 EFFECTS = {"2": 2 / math.sqrt(252), "4": 4 / math.sqrt(252), "8": 8 / math.sqrt(252)}
-FALSE, RIGHT = "an equal challenger is promoted", "the better challenger is promoted"
+#: A level for each shadow that would leave 10 % to a year of them: thirteen last 28 days each, and futility, which ends
+#: most of them early, makes room for about twice as many.
+BUDGET = 1 - 0.9 ** (1 / 26)
+FALSE, RIGHT = "a challenger that is no better is promoted", "the better challenger is promoted"
 FALSE_BACK, BACK = "an equal champion is rolled back", "the worse champion is rolled back"
 
 
@@ -47,13 +50,13 @@ def differences(days: int, rng: np.random.Generator, effect: FloatArray | float 
     return pd.Series(SPREAD * (noise + mean), index=pd.date_range(START, periods=hours, freq="h", tz="UTC"))
 
 
-def year(rng: np.random.Generator, rules: Plan, memory: float = 0.0) -> Outcome:
-    """A year of shadows of equal challengers, one after another, each as soon as the last is done."""
-    values = differences(YEAR, rng, memory=memory)
+def year(rng: np.random.Generator, rules: Plan, effect: float = 0.0, memory: float = 0.0) -> Outcome:
+    """A year of shadows of such challengers, one after another, each as soon as the last is done."""
+    values = differences(YEAR, rng, effect, memory)
     rows = pd.Series(SYMBOLS, index=values.index)
     started, end = START, START + timedelta(days=YEAR)
     while started + rules.looks * rules.every <= end:
-        looks = sequential.path(values[values.index >= pd.Timestamp(started)], started, end, rules, rows)
+        looks = sequential.path(values, started, end, rules, rows)
         if looks[-1].decision is Step.PROMOTE:
             return Outcome(True, True, delay=(looks[-1].due - START) / timedelta(days=1))
         started = looks[-1].due
@@ -86,12 +89,20 @@ def scenarios() -> Iterator[Scenario]:
                  FALSE_BACK, partial(duel, rules=watch, memory=memory))):
             full = f"{name}_ar{memory:g}"
             yield Scenario(full, "null", f"{what}, hourly autocorrelation {memory:g}", counts, repeated(full, draw))
+    for name, what, rules, effect in (
+            ("shadow_year_worse2", f"a year of challengers that are 2 Sharpe worse, {span} each", shadow,
+             -EFFECTS["2"]),
+            ("shadow_year_budget", f"a year of equal challengers, {span} each at a level of {BUDGET:.2g}",
+             replace(shadow, alpha=BUDGET), 0.0)):
+        yield Scenario(name, "null", what, FALSE, repeated(name, partial(year, rules=rules, effect=effect)))
     half = watch.looks * watch.every.days // 2
     for label, effect in EFFECTS.items():
         dying = np.repeat([0.0, effect], half)
         for name, what, counts, draw in (
                 ("shadow_edge", f"one shadow, {span}; the challenger is better", RIGHT,
                  partial(duel, rules=shadow, effect=effect)),
+                ("shadow_budget_edge", f"one shadow, {span} at a level of {BUDGET:.2g}; the challenger is better",
+                 RIGHT, partial(duel, rules=replace(shadow, alpha=BUDGET), effect=effect)),
                 ("shadow_year_edge", "52 weekly looks; the challenger is better", RIGHT,
                  partial(duel, rules=weekly, effect=effect)),
                 ("rollback_worse", "the fresh champion is worse than its predecessor", BACK,

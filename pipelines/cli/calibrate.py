@@ -12,7 +12,7 @@ from pipelines import config
 from pipelines.cli.output import JsonOption, err, show
 
 if TYPE_CHECKING:
-    from pipelines.calibration import Outcome, Scenario
+    from pipelines.calibration import Interval, Outcome, Rate, Scenario
     from pipelines.calibration.workshop import Workshop
 
 app = typer.Typer(help="Measure how often a decision is wrong, on simulated cases whose truth is known.",
@@ -60,7 +60,19 @@ def gate(
         for item in chosen:
             progress.update(task, description=item.name)
             rates.append(measure(item, reps, seed, workshop, watched))
-    show(rates, as_json=json_output, title="the gate's error rates")
+    if json_output:
+        show(rates, as_json=True)
+        return
+    show([{"scenario": rate.scenario, "kind": rate.kind, "rate": _percent(rate), "reps": rate.reps,
+           "days": rate.delay_days} for rate in rates], as_json=False, title="the gate's error rates, 95 % intervals")
+    if compared := [rate for rate in rates if rate.rules]:
+        show([{"scenario": rate.scenario, **{name.replace("_", " "): _percent(found)
+                                             for name, found in rate.rules.items()}} for rate in compared],
+             as_json=False, title="other rules on the same data")
+
+
+def _percent(found: Interval | Rate) -> str:
+    return f"{found.rate:.1%} ({found.lower:.1%}-{found.upper:.1%})"
 
 
 @contextmanager
