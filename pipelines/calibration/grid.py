@@ -80,8 +80,8 @@ def scenarios() -> Iterator[Scenario]:
             for correlation in correlations:
                 yield _scenario(f"null_{periods}x{trials}_c{correlation:g}",
                                 World(periods, trials, correlation),
-                                f"{trials} challengers equal to the champion, {periods} days, correlation "
-                                f"{correlation:g}", with_rules=(periods, trials) == (504, 20))
+                                f"{trials} challenger{'s' * (trials > 1)} equal to the champion, {periods} days, "
+                                f"correlation {correlation:g}", with_rules=(periods, trials) == (504, 20))
     for memory in (0.5, 0.9):
         for periods in (504, 1008):
             yield _scenario(f"null_ar{memory:g}_{periods}x20",
