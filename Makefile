@@ -12,6 +12,8 @@ UV_VERSION := 0.13.8
 STAMP := $(VENV)/.ready-$(shell cat requirements.lock pyproject.toml Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 
 DATA ?=
+REPS ?= 1000
+SCENARIO ?=
 MANIFEST ?= $(if $(DATA),$(if $(wildcard $(DATA)/source.toml),$(DATA)/source.toml,tests/data/shared.toml))
 
 export UV_PYTHON_DOWNLOADS := never
@@ -20,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # On shared cores several OpenMP threads per process make a fit slower, not faster: parallelism is by process.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help setup demo test lint bench up down status lock format
+.PHONY: help setup demo test lint bench up down status lock format calibrate
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -60,6 +62,9 @@ lint: setup ## ruff, mypy strict on pipelines/, import-linter
 
 bench: setup ## Benches: equality first, then ratios; writes .bench/latest.json
 	@$(BIN)/python -m tests.bench
+
+calibrate: setup ## Error rates of the gate (REPS=1000; SCENARIO='null_* real_*' for some)
+	@$(BIN)/python -m infra.calibrate gate --reps $(REPS) $(foreach name,$(SCENARIO),--scenario '$(name)')
 
 format: setup ## Sort imports and mend what ruff can mend
 	@$(BIN)/ruff check --fix .

@@ -8,11 +8,15 @@ folds, for the gate corrects for all that was tried.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+
 import numpy as np
 import pandas as pd
 
 from pipelines.config import Settings
 from pipelines.contracts.line import Line
+from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.records import Action, Candidate, Evidence, Promotion
 from pipelines.errors import ContractError
 from pipelines.registry import models
@@ -39,21 +43,44 @@ def assemble(warehouse: Warehouse, settings: Settings, line: Line, candidate: Ca
         rival = None if champion is None else ledger.candidate(connection, line.name, champion)
     rows = snapshots.get(warehouse, candidate.evidence_digest)
     tried = None if candidate.search_digest is None else snapshots.get(warehouse, candidate.search_digest)
-    contenders = [CANDIDATE, *NAIVE]
-    if rival is not None:
-        features = snapshots.get(warehouse, candidate.snapshot_digest)
-        model = models.load(warehouse, settings, line, rival.version)
+    if rival is None:
+        return judged(line, candidate, rows, tried, None)
+    features = snapshots.get(warehouse, candidate.snapshot_digest)
+    model = models.load(warehouse, settings, line, rival.version)
 
-        def scored(frame: pd.DataFrame) -> pd.DataFrame:
-            later = frame[frame["event_time"] > rival.trained_through].reset_index(drop=True)
-            chances = models.score(model, _features(line, later, features), line, rival.version)
-            return later.assign(**{CHAMPION: chances})
+    def score(found: pd.DataFrame) -> FloatArray:
+        return models.score(model, found, line, rival.version)
 
-        rows, tried = scored(rows), None if tried is None else scored(tried)
-        contenders.insert(1, CHAMPION)
+    rows = beside_champion(line, rows, features, rival.trained_through, score)
+    tried = None if tried is None else beside_champion(line, tried, features, rival.trained_through, score)
+    return judged(line, candidate, rows, tried, champion)
+
+
+def beside_champion(line: Line, rows: pd.DataFrame, features: pd.DataFrame, trained_through: datetime,
+                    score: Callable[[pd.DataFrame], FloatArray]) -> pd.DataFrame:
+    """The rows after everything the champion has learned from, with what it predicts in a column of its own.
+
+    Args:
+        features: the candidate's training snapshot, which holds these rows.
+        score: the champion's P(y = 1) for rows of that snapshot.
+    """
+    later = rows[rows["event_time"] > trained_through].reset_index(drop=True)
+    return later.assign(**{CHAMPION: score(_features(line, later, features))})
+
+
+def judged(line: Line, candidate: Candidate, rows: pd.DataFrame, tried: pd.DataFrame | None,
+           champion: int | None) -> Evidence:
+    """Evidence from predictions.
+
+    Args:
+        rows: ``EVIDENCE_COLUMNS`` on the evidence folds, and the champion's column if there is one.
+        tried: the same on the search folds with one column for each complete trial; None where it is not known.
+        champion: its version.
+    """
+    contenders = [CANDIDATE, *((CHAMPION,) if champion is not None else ()), *NAIVE]
     losses = pd.DataFrame({name: mean_loss(rows, name) for name in contenders})
     returns = _returns(line, rows, contenders)
-    opponent = CHAMPION if rival is not None else _best_naive(losses)
+    opponent = CHAMPION if champion is not None else _best_naive(losses)
     trials, selected = _trials(tried)
     search = None if tried is None or not trials else pd.DataFrame(
         {name: mean_loss(tried, name) for name in (opponent, *trials)})

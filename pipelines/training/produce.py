@@ -58,7 +58,7 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
     evidence = fit.out_of_sample(data, folds.evidence, family_name, best.params, session.seed)
     model, rows = fit.final(data, line, family_name, best.params, session.seed)
     trained = data.frame.iloc[rows]
-    tried = _search_frame(warehouse, searched, trials)
+    tried = search_frame(warehouse, searched, trials)
     as_of = datetime.fromisoformat(session.as_of)
     evidence_ref = snapshots.put(warehouse, evidence, kind="evidence", line=line.name,
                                  start=folds.evidence_start.to_pydatetime(), end=as_of)
@@ -101,7 +101,7 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
         **lineage.environment()}, text)
 
 
-def _search_frame(warehouse: Warehouse, searched: pd.DataFrame, trials: Sequence[search.TrialRecord]) -> pd.DataFrame:
+def search_frame(warehouse: Warehouse, searched: pd.DataFrame, trials: Sequence[search.TrialRecord]) -> pd.DataFrame:
     """What every complete trial predicted, beside the best one's rows: the gate corrects for all that were tried.
 
     Raises:
