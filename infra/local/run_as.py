@@ -86,9 +86,9 @@ def _copied(binaries: Path, data_parent: Path) -> Path:
 
 
 def _complaint(candidate: RunAs, data_parent: Path) -> str | None:
-    """Why this way does not work here, found out by starting the binaries for their version."""
-    script = ('cd "$1" && { test -x "$2/postgres" || { echo "$2/postgres is out of reach" >&2; exit 1; }; } && '
-              '"$2/postgres" --version && exec "$2/initdb" --version')
+    """Why this way does not work here, found out by starting the binaries: the server for its version, initdb for its
+    settings, for which it has to find the server beside it as it will in earnest."""
+    script = 'cd "$1" && "$2/postgres" --version && exec "$2/initdb" --show -D "$1/none"'
     argv = [*candidate.prefix, "/bin/sh", "-c", script, "sh", str(data_parent), str(candidate.binaries)]
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=30, cwd="/", **candidate.popen)
