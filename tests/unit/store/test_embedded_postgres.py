@@ -151,7 +151,7 @@ def test_a_taken_port_and_a_silent_one_are_told(server: EmbeddedPostgres, place:
 
 def test_a_failed_initdb_leaves_nothing_that_looks_done(place: Path) -> None:
     place.mkdir(parents=True)
-    for name, script in (("postgres", "exit 0"), ("initdb", '[ "$1" = --version ] || { echo disk full >&2; exit 1; }')):
+    for name, script in (("postgres", "exit 0"), ("initdb", '[ "$1" = --show ] || { echo disk full >&2; exit 1; }')):
         (place / name).write_text(f"#!/bin/sh\n{script}\n")
         (place / name).chmod(0o755)
     broken = EmbeddedPostgres(place / "pgdata", None, "x", bin_dir=place)
