@@ -98,7 +98,7 @@ def interval(row: dict[str, Any]) -> str:
     effect = row["effect"]
     if effect is None or None in (effect["value"], effect["low"], effect["high"]):
         return "-"
-    return f"{effect['value']:+.4f} [{effect['low']:+.4f}, {effect['high']:+.4f}]"
+    return f"{effect['value']:+.3f} [{effect['low']:+.3f}, {effect['high']:+.3f}]"
 
 
 def render(summary: dict[str, Any], console: Console) -> None:

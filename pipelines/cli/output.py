@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -15,6 +16,11 @@ from rich.markup import escape
 from rich.table import Table
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+
+#: A table this many times wider than the terminal is unreadable when its cells are folded.
+MOST_FOLDED = 2.0
+#: Full minutes in UTC, the zone of all our times, are shown without seconds and zone.
+_INSTANT = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::00)?\+00:00$")
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -60,12 +66,31 @@ def _table(rows: Sequence[Mapping[str, Any]], title: str) -> None:
     if not rows:
         out.print(f"[dim]{title or 'nothing'}: none[/]")
         return
+    widths = [max(len(name), *(_width(row.get(name)) for row in rows)) for name in rows[0]]
+    if sum(widths) + 3 * len(widths) > MOST_FOLDED * out.width:
+        _blocks(rows, title)
+        return
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for column in rows[0]:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(item) for item in row.values()))
     out.print(table)
+
+
+def _blocks(rows: Sequence[Mapping[str, Any]], title: str) -> None:
+    """Rows that no terminal is wide enough for, one below the other: a line for each value that there is."""
+    if title:
+        out.print(title, style="italic")
+    for row in rows:
+        out.print()
+        for name, value in row.items():
+            if value is not None:
+                out.print(f"  [bold]{escape(name)}[/]  {_cell(value)}", soft_wrap=True)
+
+
+def _width(value: Any) -> int:
+    return max(map(len, _cell(value).splitlines()), default=0)
 
 
 def _cell(value: Any) -> str:
@@ -78,5 +103,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         return "\n".join(_cell(item) for item in value)
     if isinstance(value, str):
+        value = _INSTANT.sub(r"\1 \2", value)
         return escape(value.encode("utf-8", "backslashreplace").decode())  # refused texts may hold lone surrogates
     return str(value)

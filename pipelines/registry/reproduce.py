@@ -223,7 +223,7 @@ def _notes(warehouse: Warehouse, line: Line, known: Lineage, identical: bool) ->
         then, now = known.environment[name], present[name]
         if then != now:
             likely = "" if identical or name == tags.GIT_COMMIT else "; this is the likely cause"
-            notes.append(f"The {words} is another one: {then[:40]} then, {now[:40]} now{likely}.")
+            notes.append(f"The {words} is another one: {then[:48]} then, {now[:48]} now{likely}.")
     if UNKNOWN in known.environment.values():
         notes.append("A part of the environment was not recorded when it was trained.")
     if identical and known.frozen_at is not None and (late := _late(warehouse, line, known)):
