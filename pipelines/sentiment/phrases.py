@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -9,9 +10,14 @@ import numpy as np
 from pipelines.sentiment import rules
 from pipelines.sentiment.figures import Ints
 
+#: In a phrase: any number, with its sign, currency or unit.
+NUMBER = "#"
+_NUMERAL = re.compile(r"[(~]?[+-]?[$€£]?[.]?[0-9]")
+
 
 class Phrases:
-    """Finds phrases (tuples of lower-case words) among tokens: from left to right, at each place the longest.
+    """Finds phrases (tuples of lower-case words, ``#`` for a number) among tokens: from left to right, the longest
+    at each place.
 
     Only the neighbourhood of *anchors* is searched, the longest word of each phrase: "moon" is rarer than "to".
 
@@ -23,10 +29,10 @@ class Phrases:
 
     def __init__(self, phrases: Mapping[tuple[str, ...], float]) -> None:
         self.valences = dict(phrases)
-        self.names = {"_".join(phrase): valence for phrase, valence in phrases.items()}
+        self.names = {_name(phrase): valence for phrase, valence in phrases.items()}
         self._by_anchor: dict[str, list[tuple[int, tuple[str, ...]]]] = {}
         for phrase in phrases:
-            offset = max(range(len(phrase)), key=lambda at: len(phrase[at]))
+            offset = max(range(len(phrase)), key=lambda at: (phrase[at] != NUMBER, len(phrase[at])))
             self._by_anchor.setdefault(phrase[offset], []).append((offset, phrase))
         self.anchors = frozenset(self._by_anchor)
 
@@ -56,8 +62,13 @@ class Phrases:
         return _replace(tokens, codes, ends, sorted(set(found)), code_of)
 
 
+def _name(phrase: tuple[str, ...]) -> str:
+    return "_".join(phrase).replace(NUMBER, "0")  # punctuation at its end would be stripped
+
+
 def _reads(tokens: Sequence[str], begin: int, phrase: tuple[str, ...]) -> bool:
-    return all(rules.bare(tokens[begin + k]).lower() == part for k, part in enumerate(phrase))
+    return all(rules.bare(tokens[begin + k]).lower() == part if part != NUMBER else
+               _NUMERAL.match(tokens[begin + k]) is not None for k, part in enumerate(phrase))
 
 
 def _replace(tokens: list[str], codes: bytes, ends: Ints, found: Sequence[tuple[int, int, tuple[str, ...]]],
@@ -71,8 +82,9 @@ def _replace(tokens: list[str], codes: bytes, ends: Ints, found: Sequence[tuple[
         if begin < done:
             continue  # overlaps the phrase before
         end = begin - minus_length
-        shouted = all(rules.bare(token).isupper() for token in tokens[begin:end])
-        name = "_".join(phrase)
+        shouted = all(rules.bare(token).isupper() for token, part in zip(tokens[begin:end], phrase, strict=True)
+                      if part != NUMBER)
+        name = _name(phrase)
         name = name.upper() if shouted else name
         new_tokens += tokens[done:begin]
         new_tokens.append(name)

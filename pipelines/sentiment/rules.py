@@ -66,7 +66,7 @@ def bare(token: str) -> str:
 
 
 def describe(token: str, lexicon: Mapping[str, float]) -> Word:
-    token = bare(token)
+    """The word of a bare token."""
     lower = token.lower()
     return Word(lower, token.isupper(), lexicon.get(lower), BOOSTERS.get(lower, 0.0),
                 lower in NEGATIONS or "n't" in lower)

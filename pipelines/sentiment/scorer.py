@@ -19,7 +19,7 @@ from pipelines.sentiment.vader import Analyzer
 COLUMNS = ("compound", "positive", "neutral", "negative")
 
 _BUILDERS = {
-    "tidemark": lambda: Analyzer(lexicon.words(), lexicon.phrases()),
+    "tidemark": lambda: Analyzer(lexicon.words(), lexicon.phrases(), cashtags=True),
     "vader": Analyzer,
 }
 

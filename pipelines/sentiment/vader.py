@@ -10,6 +10,7 @@ taken in the reference's order, so the figures are equal, not close.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -64,12 +65,13 @@ class Analyzer:
     """VADER over its own lexicon plus ``words`` (lower case → valence -4..4) and ``phrases``.
 
     A phrase is a tuple of lower-case words; where it occurs it is read as one word with its own valence, so that
-    negation, boosters and capitals act on it as on any other word. Without additions the result equals
+    negation, boosters and capitals act on it as on any other word. ``words`` may hold emoji. With ``cashtags``, what
+    follows a dollar sign ("$LOVE") is a name and not the word. Without additions the result equals
     ``SentimentIntensityAnalyzer().polarity_scores``.
     """
 
     def __init__(self, words: Mapping[str, float] | None = None,
-                 phrases: Mapping[tuple[str, ...], float] | None = None) -> None:
+                 phrases: Mapping[tuple[str, ...], float] | None = None, *, cashtags: bool = False) -> None:
         lexicon, emojis = rules.reference()
         self._additions = dict(words or {})
         self._phrases = Phrases(phrases or {})
@@ -79,16 +81,21 @@ class Analyzer:
                            (self._phrases.anchors, _ANCHOR)):
             for word in group:
                 by_word[word] = by_word.get(word, 0) | bit
+        self._bare = _bare_or_cashtag if cashtags else rules.bare
         self._codes = _Table(self._code)
-        self._valences = _Table(lambda token: self._lexicon[rules.bare(token).lower()])
-        self._words = _Table(lambda token: rules.describe(token, self._lexicon))
+        self._valences = _Table(lambda token: self._lexicon[self._bare(token).lower()])
+        self._words = _Table(lambda token: rules.describe(self._bare(token), self._lexicon))
         # The reference sets a space before a description only where there is none; white space is split away later.
         self._descriptions = {ord(emoji): f" {description}" for emoji, description in emojis.items()}
+        # Our own emoji are words, whatever the reference would call them.
+        self._descriptions |= {ord(word): f" {word} " for word in self._additions if len(word) == 1 and word > "\xff"}
         self._is_emoji = np.zeros(max(self._descriptions) + 2, dtype=bool)  # the last one stands for all beyond it
         self._is_emoji[list(self._descriptions)] = True
 
-    def __reduce__(self) -> tuple[type[Analyzer], tuple[Mapping[str, float], Mapping[tuple[str, ...], float]]]:
-        return Analyzer, (self._additions, self._phrases.valences)  # how it goes to another process
+    def __reduce__(self) -> tuple[Callable[..., Analyzer], tuple[object, ...]]:
+        # How it goes to another process: what it was made from, without what it remembers.
+        make = partial(Analyzer, cashtags=self._bare is _bare_or_cashtag)
+        return make, (self._additions, self._phrases.valences)
 
     def score(self, text: str) -> Polarity:
         """The polarity of one text; ``score_many`` is many times quicker for many."""
@@ -125,7 +132,7 @@ class Analyzer:
         return figures(values, text_of, ends - starts, texts)
 
     def _code(self, token: str) -> int:
-        word = rules.bare(token)
+        word = self._bare(token)
         lower = word.lower()
         return self._by_word.get(lower, 0) | (_ACTIVE if "n't" in lower else 0) | (_UPPER if word.isupper() else 0)
 
@@ -177,6 +184,10 @@ class Analyzer:
                 nonzero = np.flatnonzero(some)
                 before = int(np.searchsorted(nonzero, pivot - begin))
                 some[nonzero] = rules.contrast(some[nonzero].tolist(), before)
+
+
+def _bare_or_cashtag(token: str) -> str:
+    return f"${rules.bare(token[1:])}" if token[0] == "$" and token[1:2].isalpha() else rules.bare(token)
 
 
 def _sums(flags: np.ndarray[tuple[int], np.dtype[np.bool_]], starts: Ints, ends: Ints) -> Ints:
