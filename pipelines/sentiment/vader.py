@@ -25,8 +25,8 @@ from pipelines.sentiment.phrases import Phrases
 MAX_CHARACTERS = 1_000_000
 #: Texts are scored in batches of about so many characters: a bound on the memory that many texts can ask for.
 BATCH_CHARACTERS = 500_000
-#: Distinct words remembered, each of at most so many characters.
-REMEMBERED, REMEMBERED_LENGTH = 1 << 17, 64
+#: Distinct words remembered, each of at most so many characters: longer ones are mostly addresses, met once.
+REMEMBERED, REMEMBERED_LENGTH = 1 << 18, 16
 
 # What a word can do, as bits of its byte.
 _CHARGED, _ACTIVE, _SPECIAL, _UPPER, _BUT, _ANCHOR = (1 << bit for bit in range(6))
@@ -56,7 +56,7 @@ class _Table(dict[str, _Entry]):
         entry = self._entry(token)
         if len(token) <= REMEMBERED_LENGTH:
             if len(self) >= REMEMBERED:
-                self.clear()
+                self.clear()  # who writes much nonsense must not make all later texts slow
             self[token] = entry
         return entry
 
