@@ -22,13 +22,11 @@ class Phrases:
     Only the neighbourhood of *anchors* is searched, the longest word of each phrase: "moon" is rarer than "to".
 
     Attributes:
-        valences: as given.
         names: joined name ("to_the_moon") → valence.
         anchors: the words around which to look.
     """
 
     def __init__(self, phrases: Mapping[tuple[str, ...], float]) -> None:
-        self.valences = dict(phrases)
         self.names = {_name(phrase): valence for phrase, valence in phrases.items()}
         self._by_anchor: dict[str, list[tuple[int, tuple[str, ...]]]] = {}
         for phrase in phrases:

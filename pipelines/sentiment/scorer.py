@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import pandas as pd
@@ -45,7 +45,7 @@ class LexiconScorer:
         def spread(unique: list[str]) -> FloatArray:
             step = max(1, -(-len(unique) // chunks))
             parts = [unique[begin:begin + step] for begin in range(0, len(unique), step)]
-            return np.concatenate([np.empty((0, len(COLUMNS))), *pool.map(self.analyzer.score_many, parts)])
+            return np.concatenate([np.empty((0, len(COLUMNS))), *pool.map(partial(_part, self.name), parts)])
 
         return pd.DataFrame(self._unique(texts, spread), columns=list(COLUMNS))
 
@@ -74,6 +74,11 @@ def get(name: str) -> LexiconScorer:
     if name not in _BUILDERS:
         raise ConfigError(f"there is no lexicon {name!r}; choose one of {', '.join(sorted(_BUILDERS))}")
     return LexiconScorer(name, _BUILDERS[name]())
+
+
+def _part(name: str, texts: list[str]) -> FloatArray:
+    """One part in another process, which has its own analyzer (a forked one with all its words)."""
+    return get(name).analyzer.score_many(texts)
 
 
 def score(texts: Sequence[str], lexicon: str = "tidemark", *, workers: int = 1) -> pd.DataFrame:

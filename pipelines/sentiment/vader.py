@@ -10,7 +10,6 @@ taken in the reference's order, so the figures are equal, not close.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -91,11 +90,6 @@ class Analyzer:
         self._descriptions |= {ord(word): f" {word} " for word in self._additions if len(word) == 1 and word > "\xff"}
         self._is_emoji = np.zeros(max(self._descriptions) + 2, dtype=bool)  # the last one stands for all beyond it
         self._is_emoji[list(self._descriptions)] = True
-
-    def __reduce__(self) -> tuple[Callable[..., Analyzer], tuple[object, ...]]:
-        # How it goes to another process: what it was made from, without what it remembers.
-        make = partial(Analyzer, cashtags=self._bare is _bare_or_cashtag)
-        return make, (self._additions, self._phrases.valences)
 
     def score(self, text: str) -> Polarity:
         """The polarity of one text; ``score_many`` is many times quicker for many."""
