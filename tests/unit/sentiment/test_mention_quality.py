@@ -1,4 +1,4 @@
-"""Mentions against real texts read by hand: ids and labels only are kept here."""
+"""Mentions against labelled real texts: ids and labels only are kept here."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_counts_pairs_of_text_and_asset() -> None:
 
 
 @pytest.mark.realdata
-def test_precision_and_recall_on_texts_read_by_hand() -> None:
+def test_precision_and_recall_on_labelled_texts() -> None:
     if not DATA.exists():
         pytest.skip(f"{DATA} is not here: the real texts are development data")
     result = mention_quality.evaluate(mention_quality.read_labels(), mention_quality.texts(DATA))
