@@ -4,7 +4,7 @@
     python -m infra.studies.mention_quality --data ../shared/data --sample 50  # more texts to label, with their ids
 
 Labels are ids only (``tests/data/mentions_labels.csv``): the texts are others' and stay where they are. A text of
-Reddit or the news is its title; an article's id is a hash of its address. The rules by which they were labelled: a coin's
+Reddit or the news is its title; an article's id is a hash of its address. Rules of labelling: a coin's
 chain or maker counts for the coin (Ripple for XRP, BSC for BNB), satoshis count for BTC, a share's cashtag never for a
 coin that has the same letters (``$ONE`` in 2015 is Higher One), a company's name for its share.
 """
