@@ -1,42 +1,34 @@
-"""The only door to vaderSentiment: its lexicon and constants, scored in linear time.
+"""VADER's rules over many texts at once, in linear time.
 
-The rules are those of C.J. Hutto & E. Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of
-Social Media Text", ICWSM 2014, as written in ``vaderSentiment`` 3.3.2. The reference lowers every word of the text
-again for each sentiment word it meets, and searches the whole list for each word after a "but": it is quadratic
-(20,000 emoji take minutes). The functions below look at the same three neighbours with every word lowered once, so
-a hostile text costs what its length costs. Sums and products are taken in the reference's order: results are equal,
-not close (see tests/unit/sentiment/test_vader.py).
+The reference lowers every word of the text again for each sentiment word it meets, and searches the whole list for
+each word after a "but": it is quadratic (20,000 emoji take minutes). Here every distinct word is looked up once and
+becomes one byte that says what it can do (has a valence, changes its neighbours, is in capitals, is "but"); what
+the bytes of a batch of texts leave over for the rules of ``sentiment.rules`` is a small part of the words. Sums are
+taken in the reference's order, so the figures are equal, not close.
 """
 
 from __future__ import annotations
 
-import heapq
-import math
-import string
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from vaderSentiment.vaderSentiment import (
-    BOOSTER_DICT,
-    C_INCR,
-    N_SCALAR,
-    NEGATE,
-    SPECIAL_CASES,
-    SentimentIntensityAnalyzer,
-    normalize,
-)
+import numpy as np
+
+from pipelines.contracts.ports import FloatArray
+from pipelines.sentiment import rules
+from pipelines.sentiment.figures import Ints, figures
+from pipelines.sentiment.phrases import Phrases
 
 #: Longer texts are cut here before scoring: a bound on the work that one document can ask for. The longest
 #: real article seen has some 10,000 characters.
-MAX_CHARACTERS = 100_000
+MAX_CHARACTERS = 1_000_000
+#: Texts are scored in batches of about so many characters: a bound on the memory that many texts can ask for.
+BATCH_CHARACTERS = 500_000
+#: Distinct words remembered, each of at most so many characters: longer ones are mostly addresses, met once.
+REMEMBERED, REMEMBERED_LENGTH = 1 << 18, 16
 
-_BOOSTERS: dict[str, float] = BOOSTER_DICT
-_CASES: dict[str, float] = SPECIAL_CASES
-_CAPITALS: float = C_INCR
-_NEGATED: float = N_SCALAR
-_NEGATIONS = frozenset(NEGATE)
-_EMPHATIC = ("so", "this")
+# What a word can do, as bits of its byte.
+_CHARGED, _ACTIVE, _SPECIAL, _UPPER, _BUT, _ANCHOR = (1 << bit for bit in range(6))
 
 
 class Polarity(NamedTuple):
@@ -49,221 +41,150 @@ class Polarity(NamedTuple):
     negative: float
 
 
-class Word(NamedTuple):
-    """What the rules ask about a word, looked up once per distinct word."""
+_Entry = TypeVar("_Entry")
 
-    lower: str
-    upper: bool
-    valence: float | None  # None: not in the lexicon
-    booster: float
-    negates: bool
+
+class _Table(dict[str, _Entry]):
+    """Token → what ``entry`` says about it, worked out when first met; bounded."""
+
+    def __init__(self, entry: Callable[[str], _Entry]) -> None:
+        super().__init__()
+        self._entry = entry
+
+    def __missing__(self, token: str) -> _Entry:
+        entry = self._entry(token)
+        if len(token) <= REMEMBERED_LENGTH:
+            if len(self) >= REMEMBERED:
+                self.clear()  # who writes much nonsense must not make all later texts slow
+            self[token] = entry
+        return entry
 
 
 class Analyzer:
     """VADER over its own lexicon plus ``words`` (lower case → valence -4..4) and ``phrases``.
 
     A phrase is a tuple of lower-case words; where it occurs it is read as one word with its own valence, so that
-    negation, boosters and capitals act on it as on any other word. Without additions the result equals
+    negation, boosters and capitals act on it as on any other word. ``words`` may hold emoji. With ``cashtags``, what
+    follows a dollar sign ("$LOVE") is a name and not the word. Without additions the result equals
     ``SentimentIntensityAnalyzer().polarity_scores``.
     """
 
     def __init__(self, words: Mapping[str, float] | None = None,
-                 phrases: Mapping[tuple[str, ...], float] | None = None) -> None:
-        base = SentimentIntensityAnalyzer()
-        self._emojis: dict[str, str] = {key: text for key, text in base.emojis.items() if len(key) == 1}
-        self._lexicon: dict[str, float] = {**base.lexicon, **(words or {})}
-        self._phrases: dict[str, list[tuple[str, ...]]] = {}
-        # Longest first: "to the moon and back" must win over "to the moon".
-        for phrase in sorted(phrases or {}, key=len, reverse=True):
-            self._phrases.setdefault(phrase[0], []).append(phrase)
-            self._lexicon["_".join(phrase)] = (phrases or {})[phrase]
-        self._word: Callable[[str], Word] = lru_cache(maxsize=1 << 16)(self._look_up)
+                 phrases: Mapping[tuple[str, ...], float] | None = None, *, cashtags: bool = False) -> None:
+        lexicon, emojis = rules.reference()
+        self._additions = dict(words or {})
+        self._phrases = Phrases(phrases or {})
+        self._lexicon = {**lexicon, **(words or {}), **self._phrases.names}
+        self._by_word = by_word = dict.fromkeys(self._lexicon.keys() - rules.BOOSTERS.keys(), _CHARGED)
+        for group, bit in ((rules.ACTIVE, _ACTIVE), (rules.SPECIAL, _SPECIAL), (("but",), _BUT),
+                           (self._phrases.anchors, _ANCHOR)):
+            for word in group:
+                by_word[word] = by_word.get(word, 0) | bit
+        self._bare = _bare_or_cashtag if cashtags else rules.bare
+        self._codes = _Table(self._code)
+        self._valences = _Table(lambda token: self._lexicon[self._bare(token).lower()])
+        self._words = _Table(lambda token: rules.describe(self._bare(token), self._lexicon))
+        # The reference sets a space before a description only where there is none; white space is split away later.
+        self._descriptions = {ord(emoji): f" {description}" for emoji, description in emojis.items()}
+        # Our own emoji are words, whatever the reference would call them.
+        self._descriptions |= {ord(word): f" {word} " for word in self._additions if len(word) == 1 and word > "\xff"}
+        self._is_emoji = np.zeros(max(self._descriptions) + 2, dtype=bool)  # the last one stands for all beyond it
+        self._is_emoji[list(self._descriptions)] = True
 
     def score(self, text: str) -> Polarity:
-        """The polarity of the first ``MAX_CHARACTERS`` of one text."""
-        text = self._describe_emojis(text[:MAX_CHARACTERS]).strip()
-        words = [self._word(token) for token in text.split()]
+        """The polarity of one text; ``score_many`` is many times quicker for many."""
+        return Polarity(*self.score_many([text])[0].tolist())
+
+    def score_many(self, texts: Sequence[str]) -> FloatArray:
+        """(texts, 4): compound, positive, neutral, negative of the first ``MAX_CHARACTERS`` of each text."""
+        parts, begin, characters = [np.empty((0, 4))], 0, 0
+        for at, text in enumerate(texts):
+            characters += len(text)
+            if characters >= BATCH_CHARACTERS:
+                parts.append(self._batch(texts[begin:at + 1]))
+                begin, characters = at + 1, 0
+        if begin < len(texts):
+            parts.append(self._batch(texts[begin:]))
+        return np.concatenate(parts)
+
+    def _batch(self, texts: Sequence[str]) -> FloatArray:
+        texts = self._plain(texts)
+        tokens: list[str] = []
+        ends = np.empty(len(texts), np.int64)
+        for at, text in enumerate(texts):
+            tokens += text.split()
+            ends[at] = len(tokens)
+        codes = bytes(map(self._codes.__getitem__, tokens))
         if self._phrases:
-            words = self._join_phrases(words)
-        shouting = sum(word.upper for word in words)
-        mixed = 0 < shouting < len(words)
-        valences = [0.0 if word.valence is None else self._valence(words, at, mixed) for at, word in enumerate(words)]
-        return _summarise(_contrast(words, valences), text)
+            tokens, codes, ends = self._phrases.join(tokens, codes, _ANCHOR, ends, self._codes.__getitem__)
+        code = np.frombuffer(codes, np.uint8)
+        starts = np.concatenate([[0], ends[:-1]])
+        charged = np.flatnonzero(code & _CHARGED)
+        text_of = np.searchsorted(ends, charged, side="right")
+        values = self._values(tokens, code, charged, text_of, starts, ends)
+        self._contrast(code, charged, values, text_of, starts, ends)
+        return figures(values, text_of, ends - starts, texts)
 
-    def _look_up(self, token: str) -> Word:
-        stripped = token.strip(string.punctuation)
-        # Two characters or fewer are probably an emoticon, whose punctuation is its meaning.
-        token = token if len(stripped) <= 2 else stripped
-        return self._describe(token)
+    def _code(self, token: str) -> int:
+        word = self._bare(token)
+        lower = word.lower()
+        return self._by_word.get(lower, 0) | (_ACTIVE if "n't" in lower else 0) | (_UPPER if word.isupper() else 0)
 
-    def _describe(self, token: str) -> Word:
-        lower = token.lower()
-        return Word(lower, token.isupper(), self._lexicon.get(lower), _BOOSTERS.get(lower, 0.0),
-                    lower in _NEGATIONS or "n't" in lower)
+    def _plain(self, texts: Sequence[str]) -> list[str]:
+        """The texts, cut, with emoji described."""
+        plain = [text if len(text) <= MAX_CHARACTERS else text[:MAX_CHARACTERS] for text in texts]
+        beyond = [at for at, text in enumerate(plain) if not text.isascii()]
+        together = "".join([plain[at] for at in beyond]).encode("utf-32-le", "surrogatepass")
+        characters = np.frombuffer(together, "<u4")
+        emoji = np.flatnonzero(self._is_emoji[np.minimum(characters, len(self._is_emoji) - 1)])
+        ends = np.cumsum([len(plain[at]) for at in beyond])
+        for which in np.unique(np.searchsorted(ends, emoji, side="right")).tolist():
+            plain[beyond[which]] = plain[beyond[which]].translate(self._descriptions)
+        return plain
 
-    def _describe_emojis(self, text: str) -> str:
-        if text.isascii() or self._emojis.keys().isdisjoint(text):
-            return text
-        pieces: list[str] = []
-        after_space = True
-        for character in text:
-            description = self._emojis.get(character)
-            if description is None:
-                pieces.append(character)
-                after_space = character == " "
-            else:
-                pieces.append(description if after_space else f" {description}")
-                after_space = False
-        return "".join(pieces)
-
-    def _join_phrases(self, words: list[Word]) -> list[Word]:
-        phrases = self._phrases
-        if phrases.keys().isdisjoint([word.lower for word in words]):
-            return words
-        joined: list[Word] = []
-        at = 0
-        while at < len(words):
-            candidates = phrases.get(words[at].lower)
-            match = candidates and next((phrase for phrase in candidates if self._reads(words, at, phrase)), None)
-            if not match:
-                joined.append(words[at])
-                at += 1
-                continue
-            name = "_".join(match)
-            shouted = all(word.upper for word in words[at:at + len(match)])
-            joined.append(self._describe(name.upper() if shouted else name))
-            at += len(match)
-        return joined
+    def _values(self, tokens: Sequence[str], code: np.ndarray[tuple[int], np.dtype[np.uint8]], charged: Ints,
+                text_of: Ints, starts: Ints, ends: Ints) -> FloatArray:
+        """The valence of each charged word, neighbours taken into account."""
+        shouted = _sums(code & _UPPER != 0, starts, ends)
+        mixed = ((shouted > 0) & (shouted < ends - starts))[text_of]
+        loud = (code[charged] & _UPPER != 0) & mixed
+        ruled = code[charged] & _SPECIAL != 0
+        for distance in range(1, rules.BACK + 1):
+            inside = charged - distance >= starts[text_of]
+            ruled |= inside & (code[np.maximum(charged - distance, 0)] & _ACTIVE != 0)
+        values = np.fromiter(map(self._valences.__getitem__, map(tokens.__getitem__, charged.tolist())), np.float64,
+                             len(charged))
+        values[loud] += np.where(values[loud] > 0, rules.CAPITALS, -rules.CAPITALS)
+        which = np.flatnonzero(ruled)
+        first = np.maximum(charged[which] - rules.BACK, starts[text_of[which]]).tolist()
+        last = np.minimum(charged[which] + rules.AHEAD + 1, ends[text_of[which]]).tolist()
+        word = self._words.__getitem__
+        for target, at, low, high, capitals in zip(which.tolist(), charged[which].tolist(), first, last,
+                                                   mixed[which].tolist(), strict=True):
+            values[target] = rules.valence(list(map(word, tokens[low:high])), at - low, capitals)
+        return values
 
     @staticmethod
-    def _reads(words: Sequence[Word], at: int, phrase: tuple[str, ...]) -> bool:
-        return at + len(phrase) <= len(words) and all(
-            words[at + k].lower == part for k, part in enumerate(phrase))
-
-    def _valence(self, words: Sequence[Word], at: int, mixed: bool) -> float:
-        word = words[at]
-        if word.valence is None or word.lower in _BOOSTERS:
-            return 0.0
-        following = words[at + 1] if at + 1 < len(words) else None
-        if word.lower == "kind" and following is not None and following.lower == "of":
-            return 0.0
-        valence = word.valence
-        if word.lower == "no" and following is not None and following.valence is not None:
-            valence = 0.0  # this "no" negates its neighbour and says nothing itself
-        if _follows_no(words, at):
-            valence = word.valence * _NEGATED
-        if word.upper and mixed:
-            valence += _CAPITALS if valence > 0 else -_CAPITALS
-        for distance in (1, 2, 3):
-            if at >= distance and words[at - distance].valence is None:
-                valence += _boost(words[at - distance], valence, mixed) * (1.0, 0.95, 0.9)[distance - 1]
-                valence = _negate(words, at, distance, valence)
-                if distance == 3:
-                    valence = _idioms(words, at, valence)
-        return _least(words, at, valence)
+    def _contrast(code: np.ndarray[tuple[int], np.dtype[np.uint8]], charged: Ints, values: FloatArray, text_of: Ints,
+                  starts: Ints, ends: Ints) -> None:
+        """Apply the rule of "but", in place, to the texts that have one."""
+        buts = np.flatnonzero(code & _BUT)
+        text, first = np.unique(np.searchsorted(ends, buts, side="right"), return_index=True)
+        low, high = (np.searchsorted(text_of, text, side=side).tolist() for side in ("left", "right"))
+        pivots = np.searchsorted(charged, buts[first]).tolist()
+        for begin, end, pivot in zip(low, high, pivots, strict=True):
+            if end > begin:
+                some = values[begin:end]
+                nonzero = np.flatnonzero(some)
+                before = int(np.searchsorted(nonzero, pivot - begin))
+                some[nonzero] = rules.contrast(some[nonzero].tolist(), before)
 
 
-def _follows_no(words: Sequence[Word], at: int) -> bool:
-    return ((at > 0 and words[at - 1].lower == "no") or (at > 1 and words[at - 2].lower == "no")
-            or (at > 2 and words[at - 3].lower == "no" and words[at - 1].lower in ("or", "nor")))
+def _bare_or_cashtag(token: str) -> str:
+    return f"${rules.bare(token[1:])}" if token[0] == "$" and token[1:2].isalpha() else rules.bare(token)
 
 
-def _boost(word: Word, valence: float, mixed: bool) -> float:
-    if not word.booster:
-        return 0.0
-    scalar = -word.booster if valence < 0 else word.booster
-    if word.upper and mixed:
-        scalar += _CAPITALS if valence > 0 else -_CAPITALS
-    return scalar
-
-
-def _negate(words: Sequence[Word], at: int, distance: int, valence: float) -> float:
-    before = words[at - distance]
-    one = words[at - 1].lower
-    if distance == 2:
-        if before.lower == "never" and one in _EMPHATIC:
-            return valence * 1.25
-        if before.lower == "without" and one == "doubt":
-            return valence
-    elif distance == 3:
-        two = words[at - 2].lower
-        if (before.lower == "never" and two in _EMPHATIC) or one in _EMPHATIC:
-            return valence * 1.25
-        if before.lower == "without" and "doubt" in (two, one):
-            return valence
-    return valence * _NEGATED if before.negates else valence
-
-
-def _idioms(words: Sequence[Word], at: int, valence: float) -> float:
-    """Special cases around a word that has at least three before it."""
-    three, two, one, zero = (words[at - k].lower for k in (3, 2, 1, 0))
-    for sequence in (f"{one} {zero}", f"{two} {one} {zero}", f"{two} {one}", f"{three} {two} {one}",
-                     f"{three} {two}"):
-        if sequence in _CASES:
-            valence = _CASES[sequence]
-            break
-    if at + 1 < len(words):
-        valence = _CASES.get(f"{zero} {words[at + 1].lower}", valence)
-    if at + 2 < len(words):
-        valence = _CASES.get(f"{zero} {words[at + 1].lower} {words[at + 2].lower}", valence)
-    for sequence in (f"{three} {two} {one}", f"{three} {two}", f"{two} {one}"):
-        valence += _BOOSTERS.get(sequence, 0.0)
-    return valence
-
-
-def _least(words: Sequence[Word], at: int, valence: float) -> float:
-    if at == 0 or words[at - 1].lower != "least" or words[at - 1].valence is not None:
-        return valence
-    if at > 1 and words[at - 2].lower in ("at", "very"):
-        return valence
-    return valence * _NEGATED
-
-
-def _contrast(words: Sequence[Word], sentiments: list[float]) -> list[float]:
-    """Halve what comes before the first "but" and raise what comes after by half.
-
-    The reference finds the word to change by its *value*, so an equal earlier word is changed in its place; a heap
-    of positions per value finds the same first position without searching the list.
-    """
-    pivot = next((at for at, word in enumerate(words) if word.lower == "but"), None)
-    if pivot is None:
-        return sentiments
-    positions: dict[float, list[int]] = {}
-    for at, value in enumerate(sentiments):
-        positions.setdefault(value, []).append(at)
-    for at in range(len(sentiments)):
-        value = sentiments[at]
-        heap = positions[value]
-        first = heap[0]
-        changed = value * 0.5 if first < pivot else value * 1.5 if first > pivot else value
-        if changed != value:
-            heapq.heappop(heap)
-            sentiments[first] = changed
-            heapq.heappush(positions.setdefault(changed, []), first)
-    return sentiments
-
-
-def _summarise(sentiments: Sequence[float], text: str) -> Polarity:
-    if not sentiments:
-        return Polarity(0.0, 0.0, 0.0, 0.0)
-    marks = text.count("?")
-    emphasis = min(text.count("!"), 4) * 0.292 + (0.0 if marks <= 1 else marks * 0.18 if marks <= 3 else 0.96)
-    total = float(sum(sentiments))
-    if total:
-        total += math.copysign(emphasis, total)
-    positive = negative = 0.0
-    neutral = 0
-    for value in sentiments:
-        if value > 0:
-            positive += value + 1  # a neutral word counts 1, so a charged one counts 1 plus its charge
-        elif value < 0:
-            negative += value - 1
-        else:
-            neutral += 1
-    if positive > -negative:
-        positive += emphasis
-    elif positive < -negative:
-        negative -= emphasis
-    weight = positive - negative + neutral
-    return Polarity(round(normalize(total), 4), round(positive / weight, 3), round(neutral / weight, 3),
-                    round(abs(negative) / weight, 3))
+def _sums(flags: np.ndarray[tuple[int], np.dtype[np.bool_]], starts: Ints, ends: Ints) -> Ints:
+    """How many flags are set in each text."""
+    total = np.concatenate([[0], np.cumsum(flags)])
+    return np.asarray(total[ends] - total[starts])

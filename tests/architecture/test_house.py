@@ -19,7 +19,7 @@ DOORS = {
     "optuna": ("pipelines/training/search.py",),
     "arch": ("pipelines/validation/significance/superior.py",),
     "evidently": ("pipelines/monitoring/evidently_report.py",),
-    "vaderSentiment": ("pipelines/sentiment/vader.py",),
+    "vaderSentiment": ("pipelines/sentiment/rules.py",),
     "mlflow": ("pipelines/training/record.py", "pipelines/registry/", "pipelines/serving/"),
     "shap": ("pipelines/training/",),
     "matplotlib": ("pipelines/training/", "pipelines/monitoring/"),

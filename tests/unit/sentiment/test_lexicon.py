@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from infra.studies import sentiment_quality
 from pipelines.sentiment import lexicon, scorer
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "labelled_sentiment"
@@ -21,7 +22,8 @@ def test_every_entry_has_a_reason_and_a_weight_on_the_scale() -> None:
 
 
 def test_entries_are_lower_case_and_come_once() -> None:
-    entries = [entry for group in (lexicon._WORDS, lexicon._PHRASES) for _, _, names in group for entry in names]
+    groups = (*lexicon._WORDS, *lexicon._EMOJI, *lexicon._PHRASES)
+    entries = [entry for _, _, names in groups for entry in names]
     assert len(entries) == len(set(entries))
     assert all(entry == entry.lower() for entry in entries)
     assert all(len(phrase) > 1 for phrase in lexicon.phrases())
@@ -47,6 +49,11 @@ def test_entries_are_lower_case_and_come_once() -> None:
     ("the interest rate of the trust's shares", 0),
     ("smart contract support level at block 12", 0),
     ("the price is 42,000", 0),
+    ("$LOVE and $WISH at the open", 0), ("I love $GME", 1),
+    ("sales up 5 % on the year", 1), ("index down by $1.2bn", -1), ("stand up and sit down", 0),
+    ("net profit decreased to EUR 4 mn", -1), ("sales grew, as well as costs", 1), ("based in Helsinki", 0),
+    ("this coin 🔥", 1), ("🩸🩸", -1), ("💎🙌", 1), ("⬆️ 77 points", 1),
+    ("you are the exit liquidity", -1), ("stacking sats", 1), ("earnings beat", 1), ("misses estimates again", -1),
 ])
 def test_sign_of_what_crypto_people_write(text: str, sign: int) -> None:
     compound = scorer.score([text])["compound"].iloc[0]
@@ -54,19 +61,17 @@ def test_sign_of_what_crypto_people_write(text: str, sign: int) -> None:
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize("name", ["financial_phrasebank_allagree", "taborda_spx_tweets_2020"])
-def test_better_than_vader_on_labelled_finance_texts(name: str) -> None:
+@pytest.mark.parametrize(("name", "gain"), [("financial_phrasebank_allagree", 0.15), ("taborda_spx_tweets_2020", 0.02)])
+def test_better_than_vader_on_labelled_finance_texts_that_nobody_looked_at(name: str, gain: float) -> None:
     path = DATA / f"{name}.parquet"
     if not path.exists():
         pytest.skip(f"{path} is not here: the labelled texts are development data")
     frame = pd.read_parquet(path)
+    frame = frame[sentiment_quality.held_out(frame["text"])]
     truth = frame["label"].map({"positive": 1, "neutral": 0, "negative": -1}).to_numpy()
-
-    def accuracy(name: str) -> float:
-        compound = scorer.score(frame["text"].tolist(), lexicon=name)["compound"].to_numpy()
-        return float((np.where(np.abs(compound) < 0.05, 0, np.sign(compound)) == truth).mean())
-
-    assert accuracy("tidemark") > accuracy("vader") + 0.005
+    ours, theirs = (sentiment_quality.accuracy(truth, scorer.score(frame["text"].tolist(), lexicon=name)["compound"])
+                    for name in ("tidemark", "vader"))
+    assert ours > theirs + gain
 
 
 @pytest.mark.realdata
@@ -78,4 +83,4 @@ def test_no_worse_than_vader_on_everyday_tweets() -> None:
     rating = frame["mean_rating"].to_numpy()
     ours, theirs = (np.corrcoef(scorer.score(frame["text"].tolist(), lexicon=name)["compound"], rating)[0, 1]
                     for name in ("tidemark", "vader"))
-    assert ours > theirs - 0.01
+    assert ours > theirs - 0.005

@@ -45,8 +45,8 @@ def test_missing_texts_score_like_empty_ones() -> None:
 
 def test_identical_texts_are_scored_once(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    original = Analyzer.score
-    monkeypatch.setattr(Analyzer, "score", lambda self, text: seen.append(text) or original(self, text))
+    original = Analyzer.score_many
+    monkeypatch.setattr(Analyzer, "score_many", lambda self, texts: seen.extend(texts) or original(self, texts))
     frame = score(["good", "bad", "good", "good"])
     assert sorted(seen) == ["bad", "good"]
     assert frame["compound"].nunique() == 2
@@ -70,3 +70,12 @@ def test_scorers_satisfy_the_port_and_are_made_once() -> None:
     one: Scorer = scorer.get("tidemark")
     assert one.name == "tidemark"
     assert scorer.get("tidemark") is one
+
+
+@pytest.mark.parametrize("lexicon", ["vader", "tidemark"])
+def test_processes_share_the_work_and_change_nothing(lexicon: str) -> None:
+    texts = [f"{word} to the moon {number % 50}!" for number, word in enumerate(["good", "BAD", "not bad", ""] * 50)]
+    pd.testing.assert_frame_equal(score(texts, lexicon, workers=2), score(texts, lexicon))
+    assert score([], workers=2).shape == (0, 4)
+    with pytest.raises(ConfigError, match="pass 1 or more"):
+        score(texts, workers=0)

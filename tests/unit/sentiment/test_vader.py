@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SPECIAL_CASES, SentimentIntensityAnalyzer
 
-from pipelines.sentiment import vader
+from pipelines.sentiment import rules, vader
+from pipelines.sentiment.figures import rounded
 from pipelines.sentiment.vader import Analyzer
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "labelled_sentiment"
 
+#: ``FUZZED=100000 pytest -k fuzzed`` for the long run.
+FUZZED = int(os.environ.get("FUZZED", "4000"))
 REFERENCE = SentimentIntensityAnalyzer()
 OURS = Analyzer()
 
@@ -48,11 +54,15 @@ def fuzzed(seed: int, count: int) -> list[str]:
             for _ in range(count)]
 
 
+def unequal(texts: list[str]) -> list[str]:
+    ours = map(tuple, OURS.score_many(texts).tolist())
+    return [text for text, figures in zip(texts, ours, strict=True) if figures != polarity(text)]
+
+
 def test_equals_the_reference_on_fuzzed_texts() -> None:
-    texts = fuzzed(20240101, 4000)
-    different = [text for text in texts if tuple(OURS.score(text)) != polarity(text)]
-    assert different == []
-    assert sum(polarity(text)[0] != 0 for text in texts) > 2000  # the fuzz does meet the rules
+    texts = fuzzed(20240101, FUZZED)
+    assert unequal(texts) == []
+    assert sum(polarity(text)[0] != 0 for text in texts[:4000]) > 2000  # the fuzz does meet the rules
 
 
 NEIGHBOURS = ["never", "so", "this", "without", "doubt", "no", "or", "nor", "least", "at", "very", "kind", "of", "the",
@@ -62,7 +72,7 @@ NEIGHBOURS = ["never", "so", "this", "without", "doubt", "no", "or", "nor", "lea
 @pytest.mark.parametrize("word", ["good", "BAD", "shit"])
 def test_equals_the_reference_on_every_neighbourhood(word: str) -> None:
     texts = [f"x {' '.join(before)} {word}" for before in itertools.product(NEIGHBOURS, repeat=3)]
-    assert [text for text in texts if tuple(OURS.score(text)) != polarity(text)] == []
+    assert unequal(list(texts)) == []
 
 
 @pytest.mark.parametrize("phrase", [*SPECIAL_CASES, *(name for name in BOOSTER_DICT if " " in name)])
@@ -104,39 +114,58 @@ def test_equals_the_reference_on_labelled_texts(name: str) -> None:
     if not path.exists():
         pytest.skip(f"{path} is not here: the labelled texts are development data")
     texts = pd.read_parquet(path)["text"]
-    assert [text for text in texts if tuple(OURS.score(text)) != polarity(text)] == []
+    assert unequal(list(texts)) == []
+
+
+def test_many_texts_at_once_equal_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [*fuzzed(11, 300), "", "but", "no", "good", "İ" * 70, "\ud800 good \U0001f600\udfff", "x" * 100]
+    alone = [tuple(OURS.score(text)) for text in texts]
+    for size in (1, 100, 1_000_000):
+        monkeypatch.setattr(vader, "BATCH_CHARACTERS", size)
+        assert [tuple(row) for row in OURS.score_many(texts).tolist()] == alone
+
+
+def test_forgetting_words_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = fuzzed(12, 200)
+    monkeypatch.setattr(vader, "REMEMBERED", 3)
+    assert Analyzer().score_many(texts).tolist() == OURS.score_many(texts).tolist()
+
+
+@given(st.lists(st.one_of(st.floats(-10, 10), st.integers(-40_000, 40_000).map(lambda half: half / 20_000)),
+                min_size=1), st.sampled_from([3, 4]))
+def test_rounding_is_pythons(values: list[float], digits: int) -> None:
+    assert rounded(np.array(values), digits).tolist() == [round(value, digits) for value in values]
 
 
 class TestHostileTexts:
     """The cap bounds the work; nothing is looked at more than a few times."""
 
     @pytest.mark.parametrize("text", ["😀" * 20_000, "good but bad " * 5_000, "a" * 200_000, "not good " * 10_000])
-    def test_each_word_is_scored_at_most_once(self, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        calls = 0
-        original = Analyzer._valence
+    def test_each_word_is_ruled_at_most_once(self, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        windows: list[int] = []
+        original = rules.valence
 
-        def counted(self: Analyzer, *args: object) -> float:
-            nonlocal calls
-            calls += 1
-            return original(self, *args)  # type: ignore[arg-type]
+        def counted(words: Sequence[rules.Word], at: int, mixed: bool) -> float:
+            windows.append(len(words))
+            return original(words, at, mixed)
 
-        monkeypatch.setattr(Analyzer, "_valence", counted)
+        monkeypatch.setattr(rules, "valence", counted)
         OURS.score(text)
-        words = len(OURS._describe_emojis(text[:vader.MAX_CHARACTERS]).split())
-        assert 0 <= calls <= words
-        assert calls > 0 or "good" not in text
+        assert len(windows) <= len(text)
+        assert max(windows, default=0) <= rules.BACK + 1 + rules.AHEAD
+        assert windows or "not" not in text
 
     def test_the_contrast_rule_moves_each_position_a_bounded_number_of_times(self,
                                                                            monkeypatch: pytest.MonkeyPatch) -> None:
         moves = 0
-        push = vader.heapq.heappush
+        push = rules.heapq.heappush
 
         def counted(heap: list[int], item: int) -> None:
             nonlocal moves
             moves += 1
             push(heap, item)
 
-        monkeypatch.setattr(vader.heapq, "heappush", counted)
+        monkeypatch.setattr(rules.heapq, "heappush", counted)
         words = 15_000
         OURS.score("good but bad " * (words // 3))
         assert 0 < moves <= words
