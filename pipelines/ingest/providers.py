@@ -21,19 +21,33 @@ def _files(settings: Settings) -> Provider:
     return FilesProvider.from_settings(settings)
 
 
+def _exchange(settings: Settings) -> Provider:
+    from pipelines.ingest.exchange import ExchangeProvider
+
+    return ExchangeProvider.from_settings(settings)
+
+
 #: Name → how to make it. Imports happen inside, so that a provider's libraries load only when it is used.
 PROVIDERS: dict[str, Callable[[Settings], Provider]] = {
     "simulator": _simulator,
     "files": _files,
+    "exchange": _exchange,
 }
 
 
 def create(name: str, settings: Settings) -> Provider:
-    """The provider called ``name``.
+    """The provider called ``name``, or several as one: ``exchange,rss,fear_greed``.
 
     Raises:
         ConfigError: there is none, or its settings are wrong.
     """
+    if "," in name:
+        from pipelines.ingest.composite import CompositeProvider
+
+        names = [part.strip() for part in name.split(",") if part.strip()]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"the source {name!r} names a provider twice; name each once")
+        return CompositeProvider([create(part, settings) for part in names])
     if name not in PROVIDERS:
         raise ConfigError(f"no source {name!r}; there are: {', '.join(PROVIDERS)} (TIDEMARK_SOURCE or --source)")
     return PROVIDERS[name](settings)
