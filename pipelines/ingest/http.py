@@ -183,7 +183,7 @@ class Client:
                                      + _remedy(answer.status)))
 
     def _named(self, path: str) -> str:
-        parts = urlsplit(path)
+        parts = urlsplit(path if "://" in path else self.base + path)
         return f"{self.provider} ({parts.hostname or ''}{parts.path})"
 
     def clean(self, text: str) -> str:
@@ -214,7 +214,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def _parsed(answer: Answer, named: str) -> Any:
     try:
-        return json.loads(answer.body)
+        return json.loads(answer.text)
     except (ValueError, RecursionError) as error:
         if answer.status >= 300:
             return None

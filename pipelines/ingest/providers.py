@@ -27,11 +27,32 @@ def _exchange(settings: Settings) -> Provider:
     return ExchangeProvider.from_settings(settings)
 
 
+def _fear_greed(settings: Settings) -> Provider:
+    from pipelines.ingest.fear_greed import FearGreedProvider
+
+    return FearGreedProvider.from_settings(settings)
+
+
+def _cboe(settings: Settings) -> Provider:
+    from pipelines.ingest.cboe import CboeProvider
+
+    return CboeProvider.from_settings(settings)
+
+
+def _rss(settings: Settings) -> Provider:
+    from pipelines.ingest.rss import RssProvider
+
+    return RssProvider.from_settings(settings)
+
+
 #: Name → how to make it. Imports happen inside, so that a provider's libraries load only when it is used.
 PROVIDERS: dict[str, Callable[[Settings], Provider]] = {
     "simulator": _simulator,
     "files": _files,
     "exchange": _exchange,
+    "fear_greed": _fear_greed,
+    "cboe": _cboe,
+    "rss": _rss,
 }
 
 
