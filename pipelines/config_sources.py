@@ -73,7 +73,7 @@ class FearGreed(_Source):
 
 
 class Cboe(_Source):
-    """Daily history of the VIX and of put/call ratios as CSV; ``put_call`` empty: only the VIX."""
+    """Daily history of the VIX and of put/call ratios as CSV; ``put_call = "-"``: only the VIX."""
 
     url: str = "https://cdn.cboe.com"
     vix: str = "/api/global/us_indices/daily_prices/VIX_History.csv"
@@ -92,7 +92,7 @@ class NewsApi(_Source):
     url: str = "https://newsapi.org"
     query: str = "bitcoin OR ethereum OR crypto"
     language: str = "en"
-    page: int = Field(default=100, ge=1, le=100)
+    page: int = Field(default=100, ge=10, le=100)
     key: SecretStr | None = None
 
 
@@ -129,5 +129,3 @@ class Equities(_Source):
 
     url: str = "https://stooq.com"
     symbols: str = "spy.us qqq.us"
-    zone: str = "America/New_York"
-    close: str = Field(default="16:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")

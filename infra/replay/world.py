@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -33,7 +34,7 @@ class World:
     phase: int = 1
     upto: pd.Timestamp | None = None
     _marks: dict[Kind, pd.Series] = field(default_factory=dict)
-    _seen: dict[tuple[object, ...], pd.DataFrame] = field(default_factory=dict)
+    _made: dict[tuple[object, ...], Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, provider: Provider, window: Window | None = None, faults: frozenset[str] = frozenset()) -> World:
@@ -52,17 +53,25 @@ class World:
         frame = self.frames.get(kind)
         if frame is None:
             return pd.DataFrame({name: pd.Series(dtype=object) for name in SCHEMAS[kind].columns})
+        frame = frame.reindex(columns=list(SCHEMAS[kind].columns))
         if kind not in self._marks:
             self._marks[kind] = pd.Series(
                 [zlib.crc32("|".join(map(str, key)).encode()) % ONE_IN
                  for key in frame[list(SCHEMAS[kind].key)].itertuples(index=False)], index=frame.index)
-        state = (kind, self.phase, self.faults, self.upto)
-        if state not in self._seen:
-            frame = self._spoiled(kind, frame, self._marks[kind])
-            if self.upto is not None:
-                frame = frame[frame["available_at"] < self.upto]
-            self._seen[state] = frame.sort_values("event_time", kind="stable", ignore_index=True)
-        return self._seen[state]
+        return self.once(kind.value, lambda: self._visible(kind, frame))
+
+    def _visible(self, kind: Kind, frame: pd.DataFrame) -> pd.DataFrame:
+        frame = self._spoiled(kind, frame, self._marks[kind])
+        if self.upto is not None:
+            frame = frame[frame["available_at"] < self.upto]
+        return frame.sort_values("event_time", kind="stable", ignore_index=True)
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What ``make()`` gives, made once as long as nothing of what can be seen changes."""
+        key = (name, self.phase, self.faults, self.upto)
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
     def struck(self, kind: Kind, fault: str) -> pd.DataFrame:
         """The true rows that a fault strikes, for tests."""

@@ -58,7 +58,7 @@ class CboeProvider:
         with Client(self.name, self._settings.url, self._options) as client:
             for indicator, path, column in (("vix", self._settings.vix, "CLOSE"),
                                             ("put_call", self._settings.put_call, "P/C Ratio")):
-                if path:
+                if path != "-":
                     text = client.text(path, ending=r"\n\s*").text
                     found = sheet.rows(f"{self.name} {indicator}", text, ("DATE", column), heading="DATE")
                     gather.read(found, partial(_row, indicator, column.lower()))

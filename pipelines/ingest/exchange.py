@@ -89,12 +89,15 @@ class ExchangeProvider:
             if times and min(times) < since - step:
                 raise changed(self._settings.id, "timestamp", f"{min(times)} lies before {since}, where the page was "
                               "asked to begin: paging or its zone are not what they were")
-            ahead = [time for time in times if time >= since]
-            if ahead and min(ahead) >= last:
-                return bars, None
-            # An empty page is a gap in trading, not the end.
-            after = max(time for time in ahead if time < last + step * self._settings.page) + step \
-                if ahead and min(ahead) < last + step * self._settings.page else since + step * self._settings.page
+            ahead = sorted({time for time in times if time >= since})
+            if not ahead:
+                # Nothing here: a gap in trading, not the end.
+                after = since + step * self._settings.page
+            elif len(ahead) > 1 and ahead[-1] - ahead[-2] > step:
+                # The last one stands alone: before a gap is believed it is asked for again, in case its time is wrong.
+                after = ahead[-2] + step
+            else:
+                after = ahead[-1] + step
             return bars, after if after < last else None
 
         return page

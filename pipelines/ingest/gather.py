@@ -4,6 +4,7 @@ its shape."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -103,7 +104,8 @@ def records(provider: str, page: Any, *path: str, needed: Sequence[str] = ()) ->
 
 def changed(provider: str, field: str, how: str) -> SourceError:
     """The error for a page that is not what it was."""
-    return SourceError(f"{provider} has changed its shape: {field} {how}; the provider's file in pipelines/ingest "
+    said = "".join(char if char.isprintable() else " " for char in how)[:300]
+    return SourceError(f"{provider} has changed its shape: {field} {said}; the provider's file in pipelines/ingest "
                        "has to learn the new one")
 
 
@@ -138,6 +140,15 @@ def iso(value: Any) -> datetime:
     if found.tzinfo is None:
         raise ValueError(f"{value!r} has no zone")
     return found.astimezone(UTC)
+
+
+def readable(found: Iterable[Any], field: str, read: Callable[[Any], datetime]) -> list[datetime]:
+    """The times in ``field`` that can be read, for paging; records without one are refused later, with the reason."""
+    times = []
+    for record in found:
+        with suppress(*_UNREADABLE):
+            times.append(read(record[field]))
+    return times
 
 
 def number(value: Any) -> Any:

@@ -170,9 +170,11 @@ class Client:
                         raise _Passing(f"no whole answer within {self._options.deadline:g} s")
         except httpx.TooManyRedirects as error:
             raise SourceError(self.clean(f"{self._named(path)} redirects without end; correct its address")) from error
+        except httpx.UnsupportedProtocol:
+            raise SourceError(f"{self._named(path)} has no address that begins with https://; correct it") from None
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise _Passing(f"{type(error).__name__} {error}"[:_SHOWN]) from error
-        except (httpx.InvalidURL, httpx.HTTPError, UnicodeError) as error:
+        except (httpx.InvalidURL, httpx.HTTPError, ValueError, OverflowError) as error:
             raise SourceError(self.clean(f"{self._named(path)}: {type(error).__name__}; correct its address")) from None
         answer = Answer(response.status_code, response.headers, bytes(body))
         if 200 <= answer.status < 300 or answer.status in accept:
@@ -183,7 +185,10 @@ class Client:
                                      + _remedy(answer.status)))
 
     def _named(self, path: str) -> str:
-        parts = urlsplit(path if "://" in path else self.base + path)
+        try:
+            parts = urlsplit(path if "://" in path else self.base + path)
+        except ValueError:
+            return self.provider
         return f"{self.provider} ({parts.hostname or ''}{parts.path})"
 
     def clean(self, text: str) -> str:
@@ -214,7 +219,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def _parsed(answer: Answer, named: str) -> Any:
     try:
-        return json.loads(answer.text)
+        # What is not UTF-8 becomes half surrogates: only the text that holds them is refused, by the checks.
+        return json.loads(answer.body.decode("utf-8-sig", "surrogateescape"))
     except (ValueError, RecursionError) as error:
         if answer.status >= 300:
             return None

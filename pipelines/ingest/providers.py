@@ -45,6 +45,36 @@ def _rss(settings: Settings) -> Provider:
     return RssProvider.from_settings(settings)
 
 
+def _newsapi(settings: Settings) -> Provider:
+    from pipelines.ingest.newsapi import NewsApiProvider
+
+    return NewsApiProvider.from_settings(settings)
+
+
+def _reddit(settings: Settings) -> Provider:
+    from pipelines.ingest.reddit import RedditProvider
+
+    return RedditProvider.from_settings(settings)
+
+
+def _x(settings: Settings) -> Provider:
+    from pipelines.ingest.x import XProvider
+
+    return XProvider.from_settings(settings)
+
+
+def _stocktwits(settings: Settings) -> Provider:
+    from pipelines.ingest.stocktwits import StockTwitsProvider
+
+    return StockTwitsProvider.from_settings(settings)
+
+
+def _equities(settings: Settings) -> Provider:
+    from pipelines.ingest.equities import EquitiesProvider
+
+    return EquitiesProvider.from_settings(settings)
+
+
 #: Name → how to make it. Imports happen inside, so that a provider's libraries load only when it is used.
 PROVIDERS: dict[str, Callable[[Settings], Provider]] = {
     "simulator": _simulator,
@@ -53,6 +83,11 @@ PROVIDERS: dict[str, Callable[[Settings], Provider]] = {
     "fear_greed": _fear_greed,
     "cboe": _cboe,
     "rss": _rss,
+    "newsapi": _newsapi,
+    "reddit": _reddit,
+    "x": _x,
+    "stocktwits": _stocktwits,
+    "equities": _equities,
 }
 
 

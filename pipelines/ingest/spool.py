@@ -29,11 +29,20 @@ class Spool:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Forget the walks of this fetch when it has succeeded; keep them when it has not."""
+        """Keep the walks of this fetch if it is cut short; forget them when it has succeeded, and when it was refused
+        for good: a cursor can expire, and the next try has to begin anew."""
         self._walked.clear()
-        yield
-        for path in self._walked:
-            path.unlink(missing_ok=True)
+        keep = True
+        try:
+            yield
+            keep = False
+        except SourceError as error:
+            keep = error.retryable
+            raise
+        finally:
+            if not keep:
+                for path in self._walked:
+                    path.unlink(missing_ok=True)
 
     def walk(self, asked: object, fetch: Callable[[Any], tuple[Any, Any]], first: Any) -> list[Any]:
         """All pages, those of an interrupted walk from disk.

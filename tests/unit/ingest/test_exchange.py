@@ -201,6 +201,22 @@ def test_one_unreadable_bar_is_refused_with_what_came(replay, pointed, monkeypat
     assert len(batch.frames[Kind.BARS]) == len(expected()) // 2 - 1
 
 
+@pytest.mark.parametrize("jump", [3, 60, 500])
+def test_a_bar_with_a_wrong_time_takes_no_other_with_it(replay, pointed, monkeypatch, jump):
+    import infra.replay.speak as speak
+
+    real = speak.klines
+    ends = 1704067200000 + 98 * 3_600_000  # the last of a page
+    late = lambda bar: [bar[0] + jump * 3_600_000, *bar[1:]] if bar[0] == ends else bar  # noqa: E731
+    monkeypatch.setattr(speak, "ROUTES", tuple(
+        (pattern, (lambda request, world: _spoiled(real(request, world), late)) if one is real else one)
+        for pattern, one in speak.ROUTES))
+    batch = fetch(pointed(replay()), symbols=["BTCUSDT"])
+    opened = set(batch.frames[Kind.BARS]["event_time"])
+    wanted = set(expected()["event_time"]) - {pd.Timestamp(ends, unit="ms", tz="UTC")}
+    assert wanted <= opened
+
+
 @pytest.mark.parametrize(("group", "match"), [
     ({"id": "nowhere"}, "ccxt knows no exchange 'nowhere'"),
     ({"symbols": "DOGE/USDT"}, "binance has no DOGE/USDT"),

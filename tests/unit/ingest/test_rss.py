@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from infra.replay import world as worlds
 
+from infra.replay import world as worlds
 from pipelines.config import Settings
 from pipelines.contracts.columns import Kind
 from pipelines.errors import ConfigError, SourceError, SourceUnavailable
@@ -97,7 +97,9 @@ def test_another_shape_names_provider_and_field(replay, pointed, monkeypatch, ol
 
 ATOM = b"""<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><title>t</title>
 <entry><id>a</id><title>Edited</title><published>2024-01-02T10:00:00+02:00</published>
- <updated>2024-01-03T10:00:00Z</updated><content type="html">&lt;p&gt;Now &lt;b&gt;this&lt;/b&gt; &amp;amp; that&lt;/p&gt;</content></entry>
+<updated>2024-01-03T10:00:00Z</updated>
+<content type="html">&lt;p&gt;Now &lt;b&gt;this&lt;/b&gt; &amp;amp; that&lt;/p&gt;</content>
+</entry>
 <entry><id>b</id><title>No zone</title><published>2024-01-02T10:00:00</published></entry>
 <entry><id>c</id><title>Nonsense</title><published>yesterday</published></entry>
 <entry><id>d</id><title>No time</title></entry>
