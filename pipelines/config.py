@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validat
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
+from pipelines import config_sources as sources
 from pipelines.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,6 +69,16 @@ class Settings(BaseSettings):
     data_dir: Path | None = None
     manifest: Path | None = None
     simulator: Simulator = Simulator()
+    http: sources.Http = sources.Http()
+    exchange: sources.Exchange = sources.Exchange()
+    fear_greed: sources.FearGreed = sources.FearGreed()
+    cboe: sources.Cboe = sources.Cboe()
+    rss: sources.Rss = sources.Rss()
+    newsapi: sources.NewsApi = sources.NewsApi()
+    reddit: sources.Reddit = sources.Reddit()
+    x: sources.X = sources.X()
+    stocktwits: sources.StockTwits = sources.StockTwits()
+    equities: sources.Equities = sources.Equities()
 
     # Airflow schedules: cron for live work; "end" stops scheduling for replays of history.
     schedule_ingest: str = "0 0 * * *"

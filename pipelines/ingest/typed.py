@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,12 @@ from pipelines.errors import ContractError
 Flags = NDArray[np.bool_]
 #: Stands before bytes that could not be decoded. No text may hold it for another reason (Unicode 15, section 23.7).
 NOT_A_CHARACTER = "\ufffe"
+#: Decode with ``errors=SHOW``: bytes that the encoding does not know become this noncharacter and their value; the
+#: checks refuse texts with it.
+SHOW = "tidemark"
+codecs.register_error(SHOW, lambda error: (
+    NOT_A_CHARACTER + "".join(f"\\x{byte:02x}" for byte in error.object[error.start:error.end]), error.end)
+    if isinstance(error, UnicodeDecodeError) else codecs.strict_errors(error))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ SOURCES = sorted(path for room in ("pipelines", "plugins", "dags", "infra") for 
 #: vendor → where it may be imported, as path prefixes below the repository
 DOORS = {
     "optuna": ("pipelines/training/search.py",),
+    "ccxt": ("pipelines/ingest/exchange.py",),
+    "feedparser": ("pipelines/ingest/rss.py",),
+    "httpx": ("pipelines/ingest/http.py",),
     "arch": ("pipelines/validation/significance/superior.py",),
     "evidently": ("pipelines/monitoring/evidently_report.py",),
     "vaderSentiment": ("pipelines/sentiment/rules.py",),

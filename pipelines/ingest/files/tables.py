@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import json
 from collections.abc import Iterable
@@ -16,12 +15,8 @@ import pyarrow.parquet as pq
 
 from pipelines.errors import ConfigError, SourceError
 from pipelines.ingest.files.manifest import Format
-from pipelines.ingest.typed import NOT_A_CHARACTER
+from pipelines.ingest.typed import SHOW
 
-#: Bytes that the encoding does not know become this noncharacter and their value; the checks refuse texts with it.
-codecs.register_error("tidemark", lambda error: (
-    NOT_A_CHARACTER + "".join(f"\\x{byte:02x}" for byte in error.object[error.start:error.end]), error.end)
-    if isinstance(error, UnicodeDecodeError) else codecs.strict_errors(error))
 #: What an empty number looks like. In texts these are words, so there only nothing is nothing.
 _EMPTY = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "None"]
 
@@ -71,7 +66,7 @@ def _parquet(path: Path, wanted: list[str]) -> Table:
 
 def _csv(path: Path, wanted: list[str], numbers: set[str], separator: str, encoding: str) -> Table:
     options: dict[str, Any] = {
-        "sep": separator, "encoding": encoding, "encoding_errors": "tidemark", "skipinitialspace": True}
+        "sep": separator, "encoding": encoding, "encoding_errors": SHOW, "skipinitialspace": True}
     header = list(pd.read_csv(path, nrows=0, **options).columns)
     _has(path, wanted, header)
     # All columns are parsed: told to use a few, pandas would not notice a line with too many fields.
@@ -105,7 +100,7 @@ def _json_lines(path: Path, wanted: list[str], encoding: str) -> Table:
     rows: list[dict[str, Any]] = []
     broken: list[tuple[int, str]] = []
     opened = gzip.open if path.name.endswith(".gz") else open
-    with opened(path, "rt", encoding=encoding, errors="tidemark") as lines:
+    with opened(path, "rt", encoding=encoding, errors=SHOW) as lines:
         for line in lines:
             if not line.strip():
                 continue

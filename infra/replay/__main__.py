@@ -1,0 +1,43 @@
+"""``python -m infra.replay --port 8099 --faults 429,cut,nan [--data DIR --manifest FILE]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from infra.replay.faults import FACTS, WIRE, Faults
+from infra.replay.server import Replay
+from infra.replay.world import World
+from pipelines import config
+from pipelines.errors import TidemarkError
+from pipelines.ingest import providers
+
+
+def main() -> int:
+    """Serve until interrupted. Exit 2 on a wrong setting or fault."""
+    parser = argparse.ArgumentParser(prog="python -m infra.replay", description=__doc__)
+    parser.add_argument("--port", type=int, default=8099)
+    parser.add_argument("--faults", default="", help=f"of {', '.join((*WIRE, *FACTS))}; with ! it strikes always")
+    parser.add_argument("--data", type=Path, help="a directory of files instead of the simulator")
+    parser.add_argument("--manifest", type=Path, help="default: source.toml in it")
+    given = parser.parse_args()
+    try:
+        settings = config.load()
+        if given.data is not None:
+            settings = settings.model_copy(update={"data_dir": given.data, "manifest": given.manifest})
+        world = World.of(providers.create("files" if given.data else "simulator", settings))
+        with Replay(world, Faults.parse(given.faults), port=given.port, retry_after="1") as replay:
+            print(f"speaking on {replay.url}; stop with Ctrl-C", flush=True)
+            while True:
+                time.sleep(3600)
+    except KeyboardInterrupt:
+        return 0
+    except (TidemarkError, ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""VIX and put/call ratio of the CBOE, from its own CSV files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pipelines.config import Settings
+from pipelines.config_sources import Cboe, Http
+from pipelines.contracts.columns import Kind
+from pipelines.contracts.ports import Batch
+from pipelines.contracts.window import Window
+from pipelines.ingest import sheet
+from pipelines.ingest.gather import Gather, number
+from pipelines.ingest.http import Client
+
+SOURCE = "cboe"
+ZONE = ZoneInfo("America/New_York")
+
+
+class CboeProvider:
+    """Daily values ``vix`` (the close) and ``put_call``.
+
+    A day begins at midnight in New York; its value counts as available from the next midnight there, after all
+    sessions and corrections of that day. The files hold all history, so there are no pages.
+    """
+
+    name = "cboe"
+
+    def __init__(self, settings: Cboe, http: Http) -> None:
+        self._settings, self._options = settings, http
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> CboeProvider:
+        return cls(settings.cboe, settings.http)
+
+    def kinds(self) -> frozenset[Kind]:
+        return frozenset({Kind.INDICATORS})
+
+    def symbols(self) -> tuple[str, ...]:
+        return ()
+
+    def span(self) -> Window | None:
+        return None
+
+    def fetch(self, window: Window, kinds: Iterable[Kind], symbols: Sequence[str] | None = None) -> Batch:
+        """The days whose values became available in ``window``.
+
+        Raises:
+            SourceError, SourceUnavailable
+        """
+        if Kind.INDICATORS not in set(kinds):
+            return Batch()
+        gather = Gather(self.name, Kind.INDICATORS, window, self._options.overlap)
+        with Client(self.name, self._settings.url, self._options) as client:
+            for indicator, path, column in (("vix", self._settings.vix, "CLOSE"),
+                                            ("put_call", self._settings.put_call, "P/C Ratio")):
+                if path != "-":
+                    text = client.text(path, ending=r"\n\s*").text
+                    found = sheet.rows(f"{self.name} {indicator}", text, ("DATE", column), heading="DATE")
+                    gather.read(found, partial(_row, indicator, column.lower()))
+        return Batch({Kind.INDICATORS: gather.frame()}, gather.refused)
+
+
+def _row(indicator: str, column: str, record: Mapping[str, Any]) -> Mapping[str, Any]:
+    day = datetime.strptime(record["date"], "%m/%d/%Y")
+    return {"name": indicator, "event_time": day.replace(tzinfo=ZONE).astimezone(UTC),
+            "available_at": (day + timedelta(days=1)).replace(tzinfo=ZONE).astimezone(UTC),
+            "value": number(record[column]), "source": SOURCE}

@@ -1,0 +1,126 @@
+"""News by RSS and Atom: the one door to feedparser."""
+
+from __future__ import annotations
+
+import calendar
+import hashlib
+import html
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from pipelines.config import Settings
+from pipelines.config_sources import Http, Rss, listed
+from pipelines.contracts.columns import Kind
+from pipelines.contracts.ports import Batch
+from pipelines.contracts.window import Window
+from pipelines.errors import ConfigError, SourceError
+from pipelines.ingest.gather import Gather, changed, since_epoch
+from pipelines.ingest.http import Client
+
+_ZONED = re.compile(r"(Z|UTC?|GMT|[ECMP][SD]T|[+-]\d\d:?\d\d)\s*\Z")
+_TAGS = re.compile(r"<[^>]{0,5000}>")
+_END = r"</(rss|feed|rdf:RDF)>(\s|<!--[^>]*-->)*"
+
+
+class RssProvider:
+    """Entries of the configured feeds; ``source`` is the feed's host, ``doc_id`` the entry's own id, else its link.
+
+    An entry is available from its publication; one that says it was updated later, from then: the words we see are
+    those of the update. A feed holds its latest entries only and cannot be paged, so it has to be read often.
+    """
+
+    name = "rss"
+
+    def __init__(self, settings: Rss, http: Http) -> None:
+        self._feeds = listed(settings.feeds)
+        self._options = http
+        if not self._feeds or not all(feed.startswith(("http://", "https://")) for feed in self._feeds):
+            raise ConfigError("the rss source needs TIDEMARK_RSS__FEEDS, addresses that begin with https://")
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> RssProvider:
+        return cls(settings.rss, settings.http)
+
+    def kinds(self) -> frozenset[Kind]:
+        return frozenset({Kind.DOCUMENTS})
+
+    def symbols(self) -> tuple[str, ...]:
+        return ()
+
+    def span(self) -> Window | None:
+        return None
+
+    def fetch(self, window: Window, kinds: Iterable[Kind], symbols: Sequence[str] | None = None) -> Batch:
+        """Entries that appeared in ``window``, as far as the feeds still hold them.
+
+        Raises:
+            SourceError, SourceUnavailable
+        """
+        if Kind.DOCUMENTS not in set(kinds):
+            return Batch()
+        gather = Gather(self.name, Kind.DOCUMENTS, window, self._options.overlap)
+        for feed in self._feeds:
+            host = (urlsplit(feed).hostname or "").removeprefix("www.")
+            with Client(f"{self.name} {host}", feed, self._options, follow=True) as client:
+                answer = client.text(feed, ending=_END)
+            gather.read(_entries(host, answer.body), partial(_row, host))
+        return Batch({Kind.DOCUMENTS: gather.frame()}, gather.refused)
+
+
+def _entries(host: str, body: bytes) -> list[dict[str, Any]]:
+    """Plain dictionaries, so that a refused entry can be kept as JSON."""
+    import feedparser
+
+    try:
+        parsed = feedparser.parse(body)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise SourceError(f"rss {host} cannot be read ({type(error).__name__}); is it a feed?") from error
+    if not parsed.get("version"):
+        raise changed(f"rss {host}", "rss or feed", "is not its root: it is no RSS or Atom")
+    entries = [{name: value for name, value in entry.items() if name in _READ} for entry in parsed.entries]
+    if entries and not any(entry.get("published") or entry.get("updated") for entry in entries):
+        raise changed(f"rss {host}", "pubDate", f"is missing in all {len(entries)} entries")
+    if entries and not any(entry.get("title") or entry.get("summary") or entry.get("content") for entry in entries):
+        raise changed(f"rss {host}", "title", f"is missing in all {len(entries)} entries")
+    return entries
+
+
+_READ = frozenset({"id", "link", "title", "summary", "content", "published", "published_parsed", "updated",
+                   "updated_parsed"})
+
+
+def _row(host: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    published = _time(entry, "published") or _time(entry, "updated")
+    if published is None:
+        raise ValueError("pubDate is missing")
+    known = max(published, _time(entry, "updated") or published)
+    title = plain(entry.get("title"))
+    content = entry.get("content")
+    text = plain(content[0].get("value") if content else entry.get("summary")) or title
+    identity = entry.get("id") or entry.get("link") or hashlib.sha256(
+        f"{title}\n{text}".encode(errors="replace")).hexdigest()
+    return {"source": host, "doc_id": identity, "event_time": published, "available_at": known, "kind": "news",
+            "title": title, "text": text, "url": entry.get("link")}
+
+
+def _time(entry: Mapping[str, Any], name: str) -> datetime | None:
+    raw, parsed = entry.get(name), entry.get(f"{name}_parsed")
+    if not raw:
+        return None
+    if parsed is None:
+        raise ValueError(f"{name} {raw[:60]!r} is not a time")
+    if _ZONED.search(raw) is None:
+        raise ValueError(f"{name} {raw[:60]!r} has no zone")
+    return since_epoch(calendar.timegm(parsed))
+
+
+def plain(markup: Any) -> str | None:
+    """The words without their markup; None when there are none."""
+    if not isinstance(markup, str):
+        return None
+    words = html.unescape(_TAGS.sub(" ", markup))
+    return " ".join(words.split()) or None
