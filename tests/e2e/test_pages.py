@@ -74,10 +74,13 @@ def test_mlflow_shows_the_training_its_metrics_and_plots(mlflow_page, played: Pl
     mlflow_page.screenshot(path=str(pictures / "run.png"))
     mlflow_page.goto(champion["run"] + "/artifacts")
     mlflow_page.get_by_text("plots").first.wait_for(timeout=60_000)
+    for folder in ("plots", "tables", "audit"):
+        assert mlflow_page.get_by_text(folder, exact=True).first.is_visible()
     mlflow_page.screenshot(path=str(pictures / "artifacts.png"))
 
 
 def test_mlflow_shows_the_registered_model_with_its_champion(mlflow_page, played: Played, pictures: Path) -> None:
     mlflow_page.goto(f"{played.settings.require('mlflow_url')}/#/models/tidemark.direction_1h")
     mlflow_page.get_by_text("champion").first.wait_for(timeout=60_000)
+    assert mlflow_page.get_by_text("Version 1").first.is_visible()
     mlflow_page.screenshot(path=str(pictures / "model.png"))
