@@ -34,7 +34,7 @@ def main(names: list[str]) -> int:
             results.append(measure(case))
     table = Table(title="Benches (ratio above 1: we are faster)", title_justify="left")
     for column in ("name", "ours", "peer", "ratio", "unit", "equal"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column in ("name", "ratio"))
     for row in results:
         table.add_row(row.name, f"{row.ours:,.0f}", f"{row.peer:,.0f}", f"{row.ratio:.2f}", row.unit,
                       "yes" if row.equal else "NO")
