@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -11,17 +11,17 @@ from zoneinfo import ZoneInfo
 from pipelines.config import Settings
 from pipelines.config_sources import Cboe, Http
 from pipelines.contracts.columns import Kind
-from pipelines.contracts.ports import Batch
 from pipelines.contracts.window import Window
 from pipelines.ingest import sheet
 from pipelines.ingest.gather import Gather, number
 from pipelines.ingest.http import Client
+from pipelines.ingest.network import NetworkProvider
 
 SOURCE = "cboe"
 ZONE = ZoneInfo("America/New_York")
 
 
-class CboeProvider:
+class CboeProvider(NetworkProvider):
     """Daily values ``vix`` (the close) and ``put_call``.
 
     A day begins at midnight in New York; its value counts as available from the next midnight there, after all
@@ -29,6 +29,7 @@ class CboeProvider:
     """
 
     name = "cboe"
+    kind = Kind.INDICATORS
 
     def __init__(self, settings: Cboe, http: Http) -> None:
         self._settings, self._options = settings, http
@@ -37,24 +38,8 @@ class CboeProvider:
     def from_settings(cls, settings: Settings) -> CboeProvider:
         return cls(settings.cboe, settings.http)
 
-    def kinds(self) -> frozenset[Kind]:
-        return frozenset({Kind.INDICATORS})
-
-    def symbols(self) -> tuple[str, ...]:
-        return ()
-
-    def span(self) -> Window | None:
-        return None
-
-    def fetch(self, window: Window, kinds: Iterable[Kind], symbols: Sequence[str] | None = None) -> Batch:
-        """The days whose values became available in ``window``.
-
-        Raises:
-            SourceError, SourceUnavailable
-        """
-        if Kind.INDICATORS not in set(kinds):
-            return Batch()
-        gather = Gather(self.name, Kind.INDICATORS, window, self._options.overlap)
+    def _read(self, gather: Gather, window: Window, symbols: Sequence[str] | None) -> None:
+        """The days whose values became available in ``window``."""
         with Client(self.name, self._settings.url, self._options) as client:
             for indicator, path, column in (("vix", self._settings.vix, "CLOSE"),
                                             ("put_call", self._settings.put_call, "P/C Ratio")):
@@ -62,7 +47,6 @@ class CboeProvider:
                     text = client.text(path, ending=r"\n\s*").text
                     found = sheet.rows(f"{self.name} {indicator}", text, ("DATE", column), heading="DATE")
                     gather.read(found, partial(_row, indicator, column.lower()))
-        return Batch({Kind.INDICATORS: gather.frame()}, gather.refused)
 
 
 def _row(indicator: str, column: str, record: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -10,12 +10,12 @@ from typing import Any
 from pipelines.config import Settings
 from pipelines.config_sources import Equities, Http, listed
 from pipelines.contracts.columns import Kind
-from pipelines.contracts.ports import Batch
 from pipelines.contracts.window import Window
 from pipelines.errors import ConfigError, SourceError, SourceUnavailable
 from pipelines.ingest import sheet
 from pipelines.ingest.gather import Gather, number
 from pipelines.ingest.http import Client
+from pipelines.ingest.network import NetworkProvider
 
 SOURCE = "stooq"
 COLUMNS = ("Date", "Open", "High", "Low", "Close", "Volume")
@@ -23,7 +23,7 @@ COLUMNS = ("Date", "Open", "High", "Low", "Close", "Volume")
 _END = r"(\n\s*|No data\.?\s*|limit[^\n]*\s*)"
 
 
-class EquitiesProvider:
+class EquitiesProvider(NetworkProvider):
     """``aapl.us`` of stooq is our ``AAPL``. A day stands at its UTC midnight.
 
     It is available from the next UTC midnight: every session of that date is closed by then, in New York as in Tokyo.
@@ -32,6 +32,7 @@ class EquitiesProvider:
     """
 
     name = "equities"
+    kind = Kind.BARS
 
     def __init__(self, settings: Equities, http: Http) -> None:
         self._settings, self._options = settings, http
@@ -45,29 +46,15 @@ class EquitiesProvider:
     def from_settings(cls, settings: Settings) -> EquitiesProvider:
         return cls(settings.equities, settings.http)
 
-    def kinds(self) -> frozenset[Kind]:
-        return frozenset({Kind.BARS})
-
     def symbols(self) -> tuple[str, ...]:
         return tuple(sorted(self._listed))
 
-    def span(self) -> Window | None:
-        return None
-
-    def fetch(self, window: Window, kinds: Iterable[Kind], symbols: Sequence[str] | None = None) -> Batch:
-        """Days that were over in ``window``.
-
-        Raises:
-            SourceError, SourceUnavailable
-        """
-        if Kind.BARS not in set(kinds):
-            return Batch()
-        gather = Gather(self.name, Kind.BARS, window, self._options.overlap)
+    def _read(self, gather: Gather, window: Window, symbols: Sequence[str] | None) -> None:
+        """Days that were over in ``window``."""
         first = window.start - self._options.overlap - timedelta(days=1)
         with Client(self.name, self._settings.url, self._options) as client:
             for symbol in (name for name in self.symbols() if symbols is None or name in symbols):
                 gather.read(self._days(client, self._listed[symbol], first, window.end), partial(_row, symbol))
-        return Batch({Kind.BARS: gather.frame()}, gather.refused)
 
     def _days(self, client: Client, symbol: str, first: datetime, end: datetime) -> list[Any]:
         said = client.text("/q/d/l/", {"s": symbol, "d1": f"{first:%Y%m%d}", "d2": f"{end:%Y%m%d}", "i": "d"},

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from pipelines.config import Settings
 from pipelines.config_sources import FearGreed, Http
 from pipelines.contracts.columns import Kind
-from pipelines.contracts.ports import Batch
 from pipelines.contracts.window import Window
 from pipelines.ingest.gather import Gather, number, records, since_epoch
 from pipelines.ingest.http import Client
+from pipelines.ingest.network import NetworkProvider
 
 NAME = "fear_greed"
 SOURCE = "alternative.me"
 _NOT_COMPONENTS = frozenset({"value", "timestamp", "time_until_update"})
 
 
-class FearGreedProvider:
+class FearGreedProvider(NetworkProvider):
     """One value a UTC day, stamped with its midnight and published about then.
 
     It counts as available from the next midnight: until then it may be corrected. All history comes in one answer, so
@@ -28,6 +28,7 @@ class FearGreedProvider:
     """
 
     name = "fear_greed"
+    kind = Kind.INDICATORS
 
     def __init__(self, settings: FearGreed, http: Http) -> None:
         self._settings, self._options = settings, http
@@ -36,28 +37,11 @@ class FearGreedProvider:
     def from_settings(cls, settings: Settings) -> FearGreedProvider:
         return cls(settings.fear_greed, settings.http)
 
-    def kinds(self) -> frozenset[Kind]:
-        return frozenset({Kind.INDICATORS})
-
-    def symbols(self) -> tuple[str, ...]:
-        return ()
-
-    def span(self) -> Window | None:
-        return None
-
-    def fetch(self, window: Window, kinds: Iterable[Kind], symbols: Sequence[str] | None = None) -> Batch:
-        """The days that were published in ``window``.
-
-        Raises:
-            SourceError, SourceUnavailable
-        """
-        if Kind.INDICATORS not in set(kinds):
-            return Batch()
-        gather = Gather(self.name, Kind.INDICATORS, window, self._options.overlap)
+    def _read(self, gather: Gather, window: Window, symbols: Sequence[str] | None) -> None:
+        """The days that were published in ``window``."""
         with Client(self.name, self._settings.url, self._options) as client:
             page = client.json("/fng/", {"limit": 0, "format": "json"})
         gather.read(records(self.name, page, "data", needed=("value", "timestamp")), _row)
-        return Batch({Kind.INDICATORS: gather.frame()}, gather.refused)
 
 
 def _row(record: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from pipelines.config import Settings
 from pipelines.config_sources import Http, NewsApi
 from pipelines.contracts.columns import Kind
-from pipelines.contracts.ports import Batch
 from pipelines.contracts.window import Window
 from pipelines.errors import ConfigError
 from pipelines.ingest.gather import Gather, iso, readable, records, text
 from pipelines.ingest.http import Client
+from pipelines.ingest.network import NetworkProvider
 from pipelines.ingest.spool import Spool
 
 
-class NewsApiProvider:
+class NewsApiProvider(NetworkProvider):
     """Articles that match a query; ``source`` is ``newsapi/<publisher>``, ``doc_id`` a digest of the address.
 
     An article is available from its publication. (The free plan shows it a day later: with it, load a day late.)
@@ -27,6 +27,7 @@ class NewsApiProvider:
     """
 
     name = "newsapi"
+    kind = Kind.DOCUMENTS
 
     def __init__(self, settings: NewsApi, http: Http, spool: Spool) -> None:
         if settings.key is None:
@@ -37,24 +38,8 @@ class NewsApiProvider:
     def from_settings(cls, settings: Settings) -> NewsApiProvider:
         return cls(settings.newsapi, settings.http, Spool(cls.name, settings.home / "spool"))
 
-    def kinds(self) -> frozenset[Kind]:
-        return frozenset({Kind.DOCUMENTS})
-
-    def symbols(self) -> tuple[str, ...]:
-        return ()
-
-    def span(self) -> Window | None:
-        return None
-
-    def fetch(self, window: Window, kinds: Iterable[Kind], symbols: Sequence[str] | None = None) -> Batch:
-        """Articles published in ``window``.
-
-        Raises:
-            SourceError, SourceUnavailable
-        """
-        if Kind.DOCUMENTS not in set(kinds):
-            return Batch()
-        gather = Gather(self.name, Kind.DOCUMENTS, window, self._options.overlap)
+    def _read(self, gather: Gather, window: Window, symbols: Sequence[str] | None) -> None:
+        """Articles published in ``window``."""
         start = (window.start - self._options.overlap).isoformat()
         asked = [self._settings.url, self._settings.query, self._settings.language, self._settings.page, start]
         with Client(self.name, self._settings.url, self._options, secrets=[self._key],
@@ -62,7 +47,6 @@ class NewsApiProvider:
             end = window.end.isoformat()
             for page in self._spool.walk([*asked, end], lambda cursor: self._page(client, start, cursor), end):
                 gather.read(page, _row)
-        return Batch({Kind.DOCUMENTS: gather.frame()}, gather.refused)
 
     def _page(self, client: Client, start: str, end: str) -> tuple[list[Any], str | None]:
         answer = client.json("/v2/everything", {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,17 +12,17 @@ from pydantic import SecretStr
 from pipelines.config import Settings
 from pipelines.config_sources import Http, Reddit, listed
 from pipelines.contracts.columns import Kind
-from pipelines.contracts.ports import Batch
 from pipelines.contracts.window import Window
 from pipelines.errors import ConfigError
 from pipelines.ingest.gather import Gather, changed, readable, records, since_epoch, text
 from pipelines.ingest.http import Client
+from pipelines.ingest.network import NetworkProvider
 from pipelines.ingest.spool import Spool
 
 _GONE = frozenset({"[removed]", "[deleted]"})
 
 
-class RedditProvider:
+class RedditProvider(NetworkProvider):
     """Posts from the listing ``/r/<subreddit>/new``; ``source`` is ``reddit/<subreddit>``.
 
     A post is available from its creation; one that was edited, from its last edit: the words we see are those. Score
@@ -30,6 +30,7 @@ class RedditProvider:
     """
 
     name = "reddit"
+    kind = Kind.DOCUMENTS
 
     def __init__(self, settings: Reddit, http: Http, spool: Spool) -> None:
         self._settings, self._options, self._spool = settings, http, spool
@@ -42,24 +43,8 @@ class RedditProvider:
     def from_settings(cls, settings: Settings) -> RedditProvider:
         return cls(settings.reddit, settings.http, Spool(cls.name, settings.home / "spool"))
 
-    def kinds(self) -> frozenset[Kind]:
-        return frozenset({Kind.DOCUMENTS})
-
-    def symbols(self) -> tuple[str, ...]:
-        return ()
-
-    def span(self) -> Window | None:
-        return None
-
-    def fetch(self, window: Window, kinds: Iterable[Kind], symbols: Sequence[str] | None = None) -> Batch:
-        """Posts that appeared in ``window``, as far as the listings reach back.
-
-        Raises:
-            SourceError, SourceUnavailable
-        """
-        if Kind.DOCUMENTS not in set(kinds):
-            return Batch()
-        gather = Gather(self.name, Kind.DOCUMENTS, window, self._options.overlap)
+    def _read(self, gather: Gather, window: Window, symbols: Sequence[str] | None) -> None:
+        """Posts that appeared in ``window``, as far as the listings reach back."""
         oldest = window.start - self._options.overlap
         token = self._token()
         headers = {"User-Agent": self._settings.user_agent}
@@ -75,7 +60,6 @@ class RedditProvider:
                 asked = [base, subreddit, self._settings.page, oldest.isoformat(), window.end.isoformat()]
                 for children in self._spool.walk(asked, page, ""):
                     gather.read(children, _row)
-        return Batch({Kind.DOCUMENTS: gather.frame()}, gather.refused)
 
     def _token(self) -> SecretStr | None:
         """An application-only token (OAuth 2, client credentials), None without a client."""

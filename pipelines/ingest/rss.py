@@ -6,7 +6,7 @@ import calendar
 import hashlib
 import html
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -15,18 +15,18 @@ from urllib.parse import urlsplit
 from pipelines.config import Settings
 from pipelines.config_sources import Http, Rss, listed
 from pipelines.contracts.columns import Kind
-from pipelines.contracts.ports import Batch
 from pipelines.contracts.window import Window
 from pipelines.errors import ConfigError, SourceError
 from pipelines.ingest.gather import Gather, changed, since_epoch
 from pipelines.ingest.http import Client
+from pipelines.ingest.network import NetworkProvider
 
 _ZONED = re.compile(r"(Z|UTC?|GMT|[ECMP][SD]T|[+-]\d\d:?\d\d)\s*\Z")
 _TAGS = re.compile(r"<[^>]{0,5000}>")
 _END = r"</(rss|feed|rdf:RDF)>(\s|<!--[^>]*-->)*"
 
 
-class RssProvider:
+class RssProvider(NetworkProvider):
     """Entries of the configured feeds; ``source`` is the feed's host, ``doc_id`` the entry's own id, else its link.
 
     An entry is available from its publication; one that says it was updated later, from then: the words we see are
@@ -34,6 +34,7 @@ class RssProvider:
     """
 
     name = "rss"
+    kind = Kind.DOCUMENTS
 
     def __init__(self, settings: Rss, http: Http) -> None:
         self._feeds = listed(settings.feeds)
@@ -45,30 +46,13 @@ class RssProvider:
     def from_settings(cls, settings: Settings) -> RssProvider:
         return cls(settings.rss, settings.http)
 
-    def kinds(self) -> frozenset[Kind]:
-        return frozenset({Kind.DOCUMENTS})
-
-    def symbols(self) -> tuple[str, ...]:
-        return ()
-
-    def span(self) -> Window | None:
-        return None
-
-    def fetch(self, window: Window, kinds: Iterable[Kind], symbols: Sequence[str] | None = None) -> Batch:
-        """Entries that appeared in ``window``, as far as the feeds still hold them.
-
-        Raises:
-            SourceError, SourceUnavailable
-        """
-        if Kind.DOCUMENTS not in set(kinds):
-            return Batch()
-        gather = Gather(self.name, Kind.DOCUMENTS, window, self._options.overlap)
+    def _read(self, gather: Gather, window: Window, symbols: Sequence[str] | None) -> None:
+        """Entries that appeared in ``window``, as far as the feeds still hold them."""
         for feed in self._feeds:
             host = (urlsplit(feed).hostname or "").removeprefix("www.")
             with Client(f"{self.name} {host}", feed, self._options, follow=True) as client:
                 answer = client.text(feed, ending=_END)
             gather.read(_entries(host, answer.body), partial(_row, host))
-        return Batch({Kind.DOCUMENTS: gather.frame()}, gather.refused)
 
 
 def _entries(host: str, body: bytes) -> list[dict[str, Any]]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from pipelines.config import Settings
 from pipelines.config_sources import Http, StockTwits, listed
 from pipelines.contracts.columns import Kind
-from pipelines.contracts.ports import Batch
 from pipelines.contracts.window import Window
 from pipelines.errors import ConfigError
 from pipelines.ingest.gather import Gather, iso, readable, records, text
 from pipelines.ingest.http import Client
+from pipelines.ingest.network import NetworkProvider
 from pipelines.ingest.spool import Spool
 
 
-class StockTwitsProvider:
+class StockTwitsProvider(NetworkProvider):
     """Messages of symbol streams; ``source`` is ``stocktwits``. A message in two streams is one document.
 
     A message is available from its creation. Likes are as of the crawl, so they are not taken. The streams are read
@@ -25,6 +25,7 @@ class StockTwitsProvider:
     """
 
     name = "stocktwits"
+    kind = Kind.DOCUMENTS
 
     def __init__(self, settings: StockTwits, http: Http, spool: Spool) -> None:
         self._settings, self._options, self._spool = settings, http, spool
@@ -36,24 +37,8 @@ class StockTwitsProvider:
     def from_settings(cls, settings: Settings) -> StockTwitsProvider:
         return cls(settings.stocktwits, settings.http, Spool(cls.name, settings.home / "spool"))
 
-    def kinds(self) -> frozenset[Kind]:
-        return frozenset({Kind.DOCUMENTS})
-
-    def symbols(self) -> tuple[str, ...]:
-        return ()
-
-    def span(self) -> Window | None:
-        return None
-
-    def fetch(self, window: Window, kinds: Iterable[Kind], symbols: Sequence[str] | None = None) -> Batch:
-        """Messages created in ``window``.
-
-        Raises:
-            SourceError, SourceUnavailable
-        """
-        if Kind.DOCUMENTS not in set(kinds):
-            return Batch()
-        gather = Gather(self.name, Kind.DOCUMENTS, window, self._options.overlap)
+    def _read(self, gather: Gather, window: Window, symbols: Sequence[str] | None) -> None:
+        """Messages created in ``window``."""
         oldest = window.start - self._options.overlap
         with Client(self.name, self._settings.url, self._options) as client, self._spool.session():
             for stream in self._streams:
@@ -63,7 +48,6 @@ class StockTwitsProvider:
                 asked = [self._settings.url, stream, oldest.isoformat(), window.end.isoformat()]
                 for messages in self._spool.walk(asked, page, 0):
                     gather.read(messages, _row)
-        return Batch({Kind.DOCUMENTS: gather.frame()}, gather.refused)
 
     def _page(self, client: Client, stream: str, cursor: int, oldest: datetime) -> tuple[list[Any], int | None]:
         answer = client.json(f"/api/2/streams/symbol/{stream}.json",

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from pipelines.config import Settings
 from pipelines.config_sources import Http, X
 from pipelines.contracts.columns import Kind
-from pipelines.contracts.ports import Batch
 from pipelines.contracts.window import Window
 from pipelines.errors import ConfigError
 from pipelines.ingest.gather import Gather, changed, iso, records, text
 from pipelines.ingest.http import Client
+from pipelines.ingest.network import NetworkProvider
 from pipelines.ingest.spool import Spool
 
 
-class XProvider:
+class XProvider(NetworkProvider):
     """Posts that match a query; ``source`` is ``x``.
 
     A post is available from its creation. Its public metrics are as of the crawl, so they are not asked for. Recent
@@ -25,6 +25,7 @@ class XProvider:
     """
 
     name = "x"
+    kind = Kind.DOCUMENTS
 
     def __init__(self, settings: X, http: Http, spool: Spool) -> None:
         if settings.token is None:
@@ -35,24 +36,8 @@ class XProvider:
     def from_settings(cls, settings: Settings) -> XProvider:
         return cls(settings.x, settings.http, Spool(cls.name, settings.home / "spool"))
 
-    def kinds(self) -> frozenset[Kind]:
-        return frozenset({Kind.DOCUMENTS})
-
-    def symbols(self) -> tuple[str, ...]:
-        return ()
-
-    def span(self) -> Window | None:
-        return None
-
-    def fetch(self, window: Window, kinds: Iterable[Kind], symbols: Sequence[str] | None = None) -> Batch:
-        """Posts created in ``window``, following ``next_token``.
-
-        Raises:
-            SourceError, SourceUnavailable
-        """
-        if Kind.DOCUMENTS not in set(kinds):
-            return Batch()
-        gather = Gather(self.name, Kind.DOCUMENTS, window, self._options.overlap)
+    def _read(self, gather: Gather, window: Window, symbols: Sequence[str] | None) -> None:
+        """Posts created in ``window``, following ``next_token``."""
         query = {"query": self._settings.query, "start_time": _stamp(window.start - self._options.overlap),
                  "end_time": _stamp(window.end), "max_results": self._settings.page, "tweet.fields": "created_at"}
         with Client(self.name, self._settings.url, self._options, secrets=[self._token],
@@ -61,7 +46,6 @@ class XProvider:
             pages = self._spool.walk([self._settings.url, query], lambda token: self._page(client, query, token), "")
             for page in pages:
                 gather.read(page, _row)
-        return Batch({Kind.DOCUMENTS: gather.frame()}, gather.refused)
 
     def _page(self, client: Client, query: Mapping[str, Any], token: str) -> tuple[list[Any], str | None]:
         answer = client.json("/2/tweets/search/recent", {**query, **({"next_token": token} if token else {})})
