@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import re
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -72,17 +75,19 @@ class Client:
         secrets: values that no message may show.
         headers: sent with every request.
         follow: follow redirects; only without credentials, which must not travel.
+        draw: a number of [0, 1), uniform; spreads the tries of many clients apart.
     """
 
     def __init__(self, provider: str, base: str, options: Http, *, headers: Mapping[str, str] | None = None,
                  secrets: Sequence[SecretStr | None] = (), follow: bool = False,
-                 sleep: Callable[[float], None] = time.sleep, clock: Callable[[], float] = time.monotonic) -> None:
+                 sleep: Callable[[float], None] = time.sleep, clock: Callable[[], float] = time.monotonic,
+                 draw: Callable[[], float] = random.random) -> None:
         self.provider, self.base = provider, base.rstrip("/")
-        self._options, self._sleep, self._clock = options, sleep, clock
+        self._options, self._sleep, self._clock, self._draw = options, sleep, clock, draw
         self._secrets = [secret.get_secret_value() for secret in secrets if secret and secret.get_secret_value()]
         self._bucket = TokenBucket(options.rate, options.burst, clock=clock, sleep=sleep)
-        self._http = httpx.Client(
-            timeout=options.timeout, follow_redirects=follow, max_redirects=3, trust_env=True,
+        self._http = connect(
+            timeout=options.timeout, follow_redirects=follow, max_redirects=3,
             headers={"User-Agent": "tidemark/0.1", "Accept-Encoding": "gzip, deflate", **(headers or {})})
 
     def __enter__(self) -> Client:
@@ -140,16 +145,22 @@ class Client:
             try:
                 return call()
             except _Passing as trouble:
-                wait = trouble.wait if trouble.wait is not None else self._options.backoff * 2 ** (attempt - 1)
-                if wait > self._options.longest_wait:
+                asked = trouble.wait or 0.0
+                if asked > self._options.longest_wait:
                     raise SourceUnavailable(self.clean(
-                        f"{self._named(path)} asks to wait {wait:.0f} s ({trouble}); try again after that, or raise "
+                        f"{self._named(path)} asks to wait {asked:.0f} s ({trouble}); try again after that, or raise "
                         "TIDEMARK_HTTP__LONGEST_WAIT")) from None
                 if attempt == self._options.attempts:
                     raise SourceUnavailable(self.clean(
                         f"{self._named(path)} failed {attempt} times, at last: {trouble}; try again later")) from None
-                self._sleep(wait)
+                self._sleep(asked + self._jitter(attempt))
         raise SourceUnavailable(f"{self._named(path)} was not tried")  # attempts >= 1, so never
+
+    def _jitter(self, attempt: int) -> float:
+        """Seconds between nothing and the doubled backoff, "full jitter" (M. Brooker, "Exponential Backoff and Jitter",
+        AWS Architecture Blog, 2015): clients that failed together do not come back together. What a server asked for
+        is waited for first, so that nobody is early and the rest still spreads."""
+        return self._draw() * float(min(self._options.longest_wait, self._options.backoff * 2 ** (attempt - 1)))
 
     def _once(self, path: str, params: Mapping[str, Any] | None = None, *, method: str = "GET",
               headers: Mapping[str, str] | None = None, content: bytes | str | None = None,
@@ -196,6 +207,17 @@ class Client:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
+
+
+def connect(**options: Any) -> httpx.Client:
+    """The HTTP client underneath. Proxies come from the environment."""
+    return httpx.Client(verify=_tls(), trust_env=True, **options)
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """Reading the certificates takes tens of milliseconds, so it is done once a process."""
+    return httpx.create_ssl_context(trust_env=True)
 
 
 class _Passing(Exception):
