@@ -133,7 +133,7 @@ def test_another_shape_names_provider_and_field(replay, pointed, monkeypatch, na
     ("fear_greed", b'"1704412800"', b'"1704412800000"', "lies outside|out of range"),
     ("fear_greed", b'"1704412800"', b'"' + b"9" * 400 + b'"', "too large"),
     ("cboe", b"01/05/2024", b"2024-01-05", "does not match format"),
-    ("cboe", b"01/05/2024,", b"01/05/2024,1,", "indices"),
+    ("cboe", b"01/05/2024,", b"01/05/2024,1,", "no whole row"),
 ])
 def test_one_unreadable_row_is_refused_with_what_came(replay, pointed, monkeypatch, name, old, new, reason):
     spoil(monkeypatch, lambda body: body.replace(old, new))
