@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 from pipelines.config import Settings
 from pipelines.config_sources import FearGreed, Http
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.window import Window
-from pipelines.ingest.gather import Gather, number, records, since_epoch
+from pipelines.ingest.gather import Gather, plausible, records, since_epoch
 from pipelines.ingest.http import Client
 from pipelines.ingest.network import NetworkProvider
 
@@ -46,6 +46,8 @@ class FearGreedProvider(NetworkProvider):
 
 def _row(record: Mapping[str, Any]) -> Mapping[str, Any]:
     day = since_epoch(record["timestamp"])
+    if day.time() != time(0):
+        raise ValueError(f"timestamp {day.isoformat()} is no UTC midnight; is it of another zone?")
     beside = {name: value for name, value in record.items() if name not in _NOT_COMPONENTS}
-    return {"name": NAME, "event_time": day, "available_at": day + timedelta(days=1), "value": number(record["value"]),
-            "source": SOURCE, "components": beside or None}
+    return {"name": NAME, "event_time": day, "available_at": day + timedelta(days=1),
+            "value": plausible("value", record["value"], 0, 100), "source": SOURCE, "components": beside or None}

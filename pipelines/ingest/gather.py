@@ -179,6 +179,22 @@ def number(value: Any) -> Any:
     return None if value == "" else value
 
 
+def plausible(field: str, value: Any, low: float, high: float) -> Any:
+    """A number as it came, or a text that the checks will refuse.
+
+    Raises:
+        ValueError: a number that this field cannot have.
+    """
+    found = number(value)
+    try:
+        size = float(found)
+    except (TypeError, ValueError, OverflowError):
+        return found
+    if size < low or size > high:
+        raise ValueError(f"{field} {str(found)[:40]} lies outside {low:g} to {high:g}")
+    return found
+
+
 def text(value: Any) -> str | None:
     """A text, or None.
 

@@ -29,7 +29,8 @@ from pipelines.ingest import typed
 
 #: Trying again can help: the client was too quick, or the server is in trouble.
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
-_SHOWN = 120
+_SHOWN, _END = 120, 20  # characters of an answer's beginning and of its end that a message shows
+_READ = 10_000  # bytes that are searched for secrets for it
 
 # httpx logs whole addresses at INFO, queries included.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -110,7 +111,7 @@ class Client:
         """An answer and its JSON; None for an accepted error that has none. Raises as ``json``."""
         def call() -> tuple[Answer, Any]:
             answer = self._once(path, params, **request)
-            return answer, _parsed(answer, self._named(path))
+            return answer, self._parsed(answer, path)
 
         return cast(tuple[Answer, Any], self._tried(path, call))
 
@@ -120,7 +121,7 @@ class Client:
         def call() -> Answer:
             answer = self._once(path, params, **request)
             if re.search(ending.encode() + rb"\Z", answer.body) is None:
-                raise _Passing(f"its text is cut off: it ends with {answer.body[-20:]!r}")
+                raise _Passing(f"its text is cut off: it ends with {self._said(answer, end=True)}")
             return answer
 
         return cast(Answer, self._tried(path, call))
@@ -192,7 +193,7 @@ class Client:
             return answer
         if answer.status in PASSING:
             raise _Passing(f"HTTP {answer.status}", retry_after(answer.headers))
-        raise SourceError(self.clean(f"{self._named(path)} refused: HTTP {answer.status} {_said(answer)}"
+        raise SourceError(self.clean(f"{self._named(path)} refused: HTTP {answer.status} {self._said(answer)}"
                                      + _remedy(answer.status)))
 
     def _named(self, path: str) -> str:
@@ -201,6 +202,25 @@ class Client:
         except ValueError:
             return self.provider
         return f"{self.provider} ({parts.hostname or ''}{parts.path})"
+
+    def _parsed(self, answer: Answer, path: str) -> Any:
+        try:
+            # What is not UTF-8 becomes half surrogates: only the text that holds them is refused, by the checks.
+            return json.loads(answer.body.decode("utf-8-sig", "surrogateescape"))
+        except (ValueError, RecursionError) as error:
+            if answer.status >= 300:
+                return None
+            if answer.body.lstrip()[:1] in (b"{", b"[") and not isinstance(error, RecursionError):
+                raise _Passing("its JSON is cut off or broken") from error
+            raise SourceError(f"{self._named(path)} did not answer with JSON but with {self._said(answer)}; is its "
+                              "address right?") from None
+
+    def _said(self, answer: Answer, *, end: bool = False) -> str:
+        """The beginning of an answer, or its end, safe for a log line. Secrets are struck out before it is cut: half a
+        secret would not be known again."""
+        part = answer.body[-_READ:] if end else answer.body[:_READ]
+        text = "".join(char if char.isprintable() else " " for char in self.clean(part.decode("utf-8", "replace")))
+        return repr(text[-_END:] if end else text[:_SHOWN])
 
     def clean(self, text: str) -> str:
         """The text with every known secret struck out."""
@@ -237,24 +257,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, (parsedate_to_datetime(raw) - parsedate_to_datetime(headers.get("date", ""))).total_seconds())
     except (TypeError, ValueError):
         return None
-
-
-def _parsed(answer: Answer, named: str) -> Any:
-    try:
-        # What is not UTF-8 becomes half surrogates: only the text that holds them is refused, by the checks.
-        return json.loads(answer.body.decode("utf-8-sig", "surrogateescape"))
-    except (ValueError, RecursionError) as error:
-        if answer.status >= 300:
-            return None
-        if answer.body.lstrip()[:1] in (b"{", b"[") and not isinstance(error, RecursionError):
-            raise _Passing("its JSON is cut off or broken") from error
-        raise SourceError(f"{named} did not answer with JSON but with {_said(answer)}; is its address right?") from None
-
-
-def _said(answer: Answer) -> str:
-    """The beginning of an answer, safe for a log line."""
-    text = answer.body[:_SHOWN].decode("utf-8", "replace")
-    return repr("".join(char if char.isprintable() else " " for char in text))
 
 
 def _remedy(status: int) -> str:

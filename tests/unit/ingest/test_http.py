@@ -182,3 +182,18 @@ def test_secrets_are_struck_out(replay, monkeypatch):
     with pytest.raises(SourceError, match=r"your token \*\*\* is old") as info:
         client(replay(), secrets=[SecretStr("s3cr3t-t0ken"), None]).json("/x", {"key": "in-the-query"})
     assert "in-the-query" not in str(info.value)
+
+
+@pytest.mark.parametrize("before", range(100, 124))
+def test_a_secret_is_struck_out_before_what_was_said_is_cut(replay, monkeypatch, before):
+    say(monkeypatch, (400, b"x" * before + b" s3cr3t-t0ken", "text/plain"))
+    with pytest.raises(SourceError) as info:
+        client(replay(), secrets=[SecretStr("s3cr3t-t0ken")]).json("/x")
+    assert "s3c" not in str(info.value)
+
+
+def test_a_secret_at_a_torn_end_is_struck_out(replay, monkeypatch):
+    say(monkeypatch, (200, b"rows and s3cr3t-t0ken-0123456789 torn", "text/csv"))
+    with pytest.raises(SourceUnavailable, match="its text is cut off") as info:
+        client(replay(), attempts=1, secrets=[SecretStr("s3cr3t-t0ken-0123456789")]).text("/x", ending="end")
+    assert "456789" not in str(info.value)
