@@ -24,12 +24,13 @@ class FactSchema:
     """Columns of one kind of fact.
 
     ``key`` names the fact (with ``event_time``); ``values`` are what a revision may change; ``required`` may
-    not be null.
+    not be null; ``outcomes`` are known only when it is over, so no feature may be made of them.
     """
 
     key: tuple[str, ...]
     values: dict[str, str]
     required: tuple[str, ...]
+    outcomes: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -55,11 +56,12 @@ SCHEMAS: dict[Kind, FactSchema] = {
         required=("value", "source"),
     ),
     Kind.TRADES: FactSchema(
-        # event_time is the opening; everything but symbol, side, entry and size is an outcome.
+        # event_time is the opening.
         key=("source", "trade_id", "event_time"),
         values={"symbol": "str", "side": "str", "entry_price": "float", "size": "float", "closed_at": "time",
                 "exit_price": "float", "profit_ratio": "float", "exit_reason": "str"},
         required=("symbol", "side", "entry_price"),
+        outcomes=("closed_at", "exit_price", "profit_ratio", "exit_reason"),
     ),
 }
 

@@ -142,7 +142,7 @@ def test_another_zone(world, name):
     facts, _ = read(name, whole)
     _, provider = world(name, "zone")
     if ZONE.get(name) == "error":
-        with pytest.raises(SourceError, match="zone are not what they were; .* has to learn"):
+        with pytest.raises(SourceError, match=r"zone are not what they were; .* has to learn"):
             read(name, provider)
         return
     found, refused = read(name, provider)
