@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
+from tidemark_airflow import connections
 from tidemark_airflow.context import Work, plain, tell
 
 
@@ -23,10 +24,16 @@ def bootstrap_params() -> dict[str, Param]:
 
 
 def source(w: Work) -> Any:
-    """The provider that the params or the settings name."""
+    """The provider that the params or the settings name, with the credentials of its Airflow Connection, if there is
+    one (see ``connections``).
+
+    Raises:
+        ConfigError: there is no such provider, or its settings or its Connection are wrong.
+    """
     from pipelines.ingest import providers
 
-    return providers.create(w.params.get("source") or w.settings.source, w.settings)
+    name = w.params.get("source") or w.settings.source
+    return providers.create(name, connections.applied(name, w.settings))
 
 
 def take_in(w: Work, bell: Any, *kinds: str) -> list[Any]:
