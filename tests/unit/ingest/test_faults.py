@@ -34,8 +34,9 @@ SECRETS = ("news-secret-0123", "reddit-secret-0123", "x-secret-0123", TOKEN)
 TOLD = {"fear_greed": ("name", ["fear_greed"]), "cboe": ("name", ["vix", "put_call"]),
         **dict.fromkeys(("rss", "newsapi"), ("kind", ["news"])),
         **dict.fromkeys(("reddit", "x", "stocktwits"), ("kind", ["post"]))}
-#: Dates cannot be shifted by hours, only be written so that they are none; an instant can be said in any zone.
-ZONE = {**dict.fromkeys(("cboe", "equities", "fear_greed"), "refused"), "exchange": "error"}
+#: Dates cannot be shifted by hours, only be written so that they are none; an instant can be said in any zone, and the
+#: hour of a daily stamp means nothing.
+ZONE = {**dict.fromkeys(("cboe", "equities"), "refused"), "exchange": "error"}
 
 
 @lru_cache
