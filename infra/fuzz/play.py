@@ -148,7 +148,8 @@ class Player:
 
         def change(path: str, body: bytes, type_: str) -> bytes:
             if not account.is_page(path):
-                if rng.random() > 0.02:
+                # The list of an exchange's markets is read by a fresh provider only, a login by every fetch.
+                if rng.random() > (0.5 if self.name == "exchange" else 0.02):
                     return body
             elif self._paged:
                 if rng.random() < 0.5:
@@ -166,7 +167,7 @@ class Player:
 
         self.wire.change = change
         self.forget()
-        if number % 100 == 0:
+        if number % CLEAN_EVERY == 0:
             self.provider = providers.create(self.name, self._settings)  # it logs in, or asks for its markets, anew
         return WIDE if self.name != "exchange" and rng.random() < 0.7 else self.window
 

@@ -81,6 +81,8 @@ def klines(request: Request, world: World) -> Spoken:
     query = request.query
     rows = world.rows(Kind.BARS)
     rows = rows[(rows["symbol"] == query.get("symbol")) & (rows["interval"] == query.get("interval"))]
+    if query.get("symbol") not in set(world.rows(Kind.BARS)["symbol"]):
+        return said({"code": -1121, "msg": "Invalid symbol."}, 400)
     start, end = int(query.get("startTime", 0)), int(query.get("endTime", 1 << 60))
     limit = min(int(query.get("limit", 500)), 1000)
     shift = 3 * HOUR_MS if "zone" in world.faults else 0

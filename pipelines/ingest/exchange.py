@@ -71,13 +71,18 @@ class ExchangeProvider:
         first = _floor(window.start - self._options.overlap - self._step, self._step)
         # Made once: the markets it has loaded are good for the life of a process.
         door = self._door = self._door or _Door(self._settings, Client(self.name, self._settings.url, self._options))
-        with self._spool.session():
-            for symbol in (name for name in self.symbols() if symbols is None or name in symbols):
-                asked = [self._settings.id, self._settings.url, self._listed[symbol], self._settings.interval,
-                         self._settings.page, first.isoformat(), window.end.isoformat()]
-                pages = self._spool.walk(asked, self._pages(door, self._listed[symbol], window), _ms(first))
-                for page in pages:
-                    gather.read(page, partial(self._row, symbol))
+        try:
+            with self._spool.session():
+                for symbol in (name for name in self.symbols() if symbols is None or name in symbols):
+                    asked = [self._settings.id, self._settings.url, self._listed[symbol], self._settings.interval,
+                             self._settings.page, first.isoformat(), window.end.isoformat()]
+                    pages = self._spool.walk(asked, self._pages(door, self._listed[symbol], window), _ms(first))
+                    for page in pages:
+                        gather.read(page, partial(self._row, symbol))
+        except (ConfigError, SourceError) as error:
+            if not error.retryable:
+                self._door = None  # it may be its list of markets that came broken
+            raise
         return Batch({Kind.BARS: gather.frame()}, gather.refused)
 
     def _pages(self, door: _Door, symbol: str, window: Window) -> Any:
