@@ -20,12 +20,14 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 @dataclass(frozen=True)
 class Page:
-    """``count``: records that the payload holds; ``records``: each one's text as far as it can be told apart, with the
-    name it would have in our rows; ``frame``: what stands around them, on which their reading depends."""
+    """``count``: records that the payload holds, at ``most`` that many where it cannot be told for certain;
+    ``records``: each one's text as far as it can be told apart, with the name it would have in our rows; ``frame``: what
+    stands around them, on which their reading depends."""
 
     count: int
     records: tuple[tuple[str, str], ...]
     frame: str
+    most: int = 0
 
 
 def page(name: str, path: str, body: bytes) -> Page | None:
@@ -99,19 +101,21 @@ def _held(line: bytes) -> bool:
 
 def _xml(path: str, body: bytes) -> Page | None:
     parser = expat.ParserCreate()
+    # What a comment holds is no entry; but where it ends nobody can say in XML that is broken, so there it may be read
+    # as one, and so may what stands behind an entry's end.
+    count = len(_ITEM.findall(_COMMENT.sub(b"", body)))
+    most = len(_ITEM.findall(body))
     try:
         parser.Parse(body, True)
-        told = _COMMENT.sub(b"", body)
     except (expat.ExpatError, ValueError, LookupError):
-        told = body
-    count = len(_ITEM.findall(told))
+        most += len(re.findall(rb"</(?:item|entry)", body, re.IGNORECASE))
     named = []
     for item in _WHOLE_ITEM.findall(body):
         guid = re.search(rb"<guid[^>]*>([^<]*)</guid>", item)
         if guid:
             named.append((item.decode("latin-1"), guid[1].decode("utf-8", "replace")))
     first = body.find(b"<item>")
-    return Page(count, tuple(named), body[:max(first, 0)].decode("latin-1"))
+    return Page(count, tuple(named), body[:max(first, 0)].decode("latin-1"), most)
 
 
 READERS: dict[str, Callable[[str, bytes], Page | None]] = {

@@ -95,9 +95,14 @@ def _piecewise(host: str, text: str) -> list[Any]:
     found: list[Any] = []
     for start, end in zip(places, [*places[1:], len(text)], strict=True):
         piece = _TAIL.split(text[start:end])[0]
+        # Behind its end stands what has lost its own opening; it must not change the entry before it.
+        close = _CLOSING.search(piece)
+        piece, rest = (piece[:close.end()], piece[close.end():]) if close else (piece, "")
         entries, _, _ = _parsed(host, f"{root.group()}<channel>{piece}</channel></{root[1]}>" if root[1] != "feed" else
                                 f"{root.group()}{piece}</feed>")
         found.append(entries[0] if len(entries) == 1 else piece)
+        if _FIELD.search(rest):
+            found.append(rest)
     return found
 
 
@@ -119,6 +124,8 @@ _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (code
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z][\w.:-]{0,40})["']""")
 _DECLARATION = re.compile(r"\s*<\?xml[^>]{0,300}\?>")
 _OPENING = re.compile(r"<(?:\w+:)?(?:item|entry)(?=[\s>/])", re.IGNORECASE)
+_CLOSING = re.compile(r"</(?:\w+:)?(?:item|entry)\s*>", re.IGNORECASE)
+_FIELD = re.compile(r"<(title|description|guid|pubDate|id|summary|content|published|updated)\b", re.IGNORECASE)
 _ROOT = re.compile(r"<(rss|feed|rdf:RDF)\b[^>]{0,5000}>", re.IGNORECASE)
 _TAIL = re.compile(r"</(?:channel|rss|feed|rdf:RDF)\s*>", re.IGNORECASE)
 _ASIDE = re.compile(r"<!--.*?-->|<!\[CDATA\[.*?\]\]>", re.DOTALL)
