@@ -21,8 +21,8 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 @dataclass(frozen=True)
 class Page:
     """``count``: records that the payload holds, at ``most`` that many where it cannot be told for certain;
-    ``records``: each one's text as far as it can be told apart, with the name it would have in our rows; ``frame``: what
-    stands around them, on which their reading depends."""
+    ``records``: each one's text as far as it can be told apart, with the name it would have in our rows; ``frame``:
+    what stands around them, on which their reading depends."""
 
     count: int
     records: tuple[tuple[str, str], ...]
