@@ -77,6 +77,9 @@ class Client:
         headers: sent with every request.
         follow: follow redirects; only without credentials, which must not travel.
         draw: a number of [0, 1), uniform; spreads the tries of many clients apart.
+
+    Raises:
+        SourceError: a header that cannot be sent, such as one made of a credential with a line break.
     """
 
     def __init__(self, provider: str, base: str, options: Http, *, headers: Mapping[str, str] | None = None,
@@ -86,6 +89,10 @@ class Client:
         self.provider, self.base = provider, base.rstrip("/")
         self._options, self._sleep, self._clock, self._draw = options, sleep, clock, draw
         self._secrets = [secret.get_secret_value() for secret in secrets if secret and secret.get_secret_value()]
+        for name, value in (headers or {}).items():
+            if not (value.isascii() and value.isprintable()):  # a library's error would show it
+                raise SourceError(f"{provider}: the value of the header {name} holds characters that no header can; "
+                                  "check its credentials")
         self._bucket = TokenBucket(options.rate, options.burst, clock=clock, sleep=sleep)
         self._http = connect(
             timeout=options.timeout, follow_redirects=follow, max_redirects=3,

@@ -74,7 +74,7 @@ class RedditProvider(NetworkProvider):
                                           "User-Agent": self._settings.user_agent,
                                           "Content-Type": "application/x-www-form-urlencoded"})
         token = answer.get("access_token") if isinstance(answer, dict) else None
-        if not isinstance(token, str):
+        if not isinstance(token, str) or not token:
             raise changed(self.name, "access_token", "is missing in the answer to the login")
         return SecretStr(token)
 

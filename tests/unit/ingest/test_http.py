@@ -197,3 +197,10 @@ def test_a_secret_at_a_torn_end_is_struck_out(replay, monkeypatch):
     with pytest.raises(SourceUnavailable, match="its text is cut off") as info:
         client(replay(), attempts=1, secrets=[SecretStr("s3cr3t-t0ken-0123456789")]).text("/x", ending="end")
     assert "456789" not in str(info.value)
+
+
+@pytest.mark.parametrize("token", ["s3cr3t\nHost: elsewhere", "s3cr3t\u0663", "s3cr3t\x00"])
+def test_a_credential_that_no_header_can_hold_is_an_error_that_does_not_show_it(token):
+    with pytest.raises(SourceError, match="somebody: the value of the header Authorization .* check its cred") as info:
+        Client("somebody", "http://127.0.0.1:9", Http(), headers={"Authorization": f"Bearer {token}"})
+    assert "s3cr3t" not in str(info.value)
