@@ -201,6 +201,6 @@ def test_a_secret_at_a_torn_end_is_struck_out(replay, monkeypatch):
 
 @pytest.mark.parametrize("token", ["s3cr3t\nHost: elsewhere", "s3cr3t\u0663", "s3cr3t\x00"])
 def test_a_credential_that_no_header_can_hold_is_an_error_that_does_not_show_it(token):
-    with pytest.raises(SourceError, match="somebody: the value of the header Authorization .* check its cred") as info:
+    with pytest.raises(SourceError, match=r"somebody: the value of the header Auth.* check its cred") as info:
         Client("somebody", "http://127.0.0.1:9", Http(), headers={"Authorization": f"Bearer {token}"})
     assert "s3cr3t" not in str(info.value)
