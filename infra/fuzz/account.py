@@ -75,7 +75,7 @@ def _csv(path: str, body: bytes) -> Page | None:
         return Page(0, (), "")
     lines = _LINE_END.split(text)
     heading = next((place for place, line in enumerate(lines)
-                    if re.match(rb'\s*"?date"?\s*(,|$)', line, re.IGNORECASE)), None)
+                    if re.match(r'\s*"?date"?\s*(,|$)', line.decode("utf-8", "replace"), re.IGNORECASE)), None)
     if heading is None:
         return None
     # A row that stands above the heading is a row; small print does not begin with a number.

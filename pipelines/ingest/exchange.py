@@ -79,9 +79,8 @@ class ExchangeProvider:
                     pages = self._spool.walk(asked, self._pages(door, self._listed[symbol], window), _ms(first))
                     for page in pages:
                         gather.read(page, partial(self._row, symbol))
-        except (ConfigError, SourceError) as error:
-            if not error.retryable:
-                self._door = None  # it may be its list of markets that came broken
+        except (ConfigError, SourceError):
+            self._door = None  # it may be its list of markets that came broken
             raise
         return Batch({Kind.BARS: gather.frame()}, gather.refused)
 
@@ -136,6 +135,8 @@ class _Door:
                                 "options": {"fetchMarkets": {"types": list(listed(settings.markets))}}})
         self._exchange.fetch = self._fetch
         self._exchange.parse_ohlcvs = self._parse
+        # We place no orders. ccxt writes a precision out digit by digit: for a number of 30 digits it would never end.
+        self._exchange.parse_precision = lambda precision: None
         self._exchange.session.close()
 
     def klines(self, symbol: str, interval: str, since: int, limit: int) -> list[Any]:

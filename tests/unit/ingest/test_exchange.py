@@ -248,3 +248,20 @@ def test_a_broken_list_of_markets_is_not_kept(replay, pointed, monkeypatch):
         with pytest.raises(ConfigError, match="binance has no BTC/USDT"):
             provider.fetch(ALL, [Kind.BARS])
     assert len(provider.fetch(ALL, [Kind.BARS]).frames[Kind.BARS]) == len(expected()) // 2
+
+
+@pytest.mark.parametrize("digits", [10**30, "9" * 40, -10**30])
+def test_a_precision_of_endless_digits_is_not_written_out(replay, pointed, monkeypatch, digits):
+    import json
+
+    import infra.replay.speak as speak
+
+    def endless(request, world):
+        markets = json.loads(speak.exchange_info(request, world)[1])
+        for market in markets["symbols"]:
+            market["baseAssetPrecision"] = market["quotePrecision"] = digits
+        return speak.said(markets)
+
+    monkeypatch.setattr(speak, "ROUTES", tuple(
+        (pattern, endless if one is speak.exchange_info else one) for pattern, one in speak.ROUTES))
+    assert len(fetch(pointed(replay()), symbols=["BTCUSDT"]).frames[Kind.BARS]) == len(expected()) // 2
