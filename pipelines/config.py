@@ -79,6 +79,7 @@ class Settings(BaseSettings):
     x: sources.X = sources.X()
     stocktwits: sources.StockTwits = sources.StockTwits()
     equities: sources.Equities = sources.Equities()
+    replay: sources.Replay = sources.Replay()
 
     # Airflow schedules: cron for live work; "end" stops scheduling for replays of history.
     schedule_ingest: str = "0 0 * * *"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -26,7 +26,8 @@ class World:
 
     Attributes:
         phase: 0: late rows are not there yet and revised ones have their first, wrong value; 1: all is as it is.
-        upto: only what became available before it is shown; None: everything.
+        upto: the time on the server's clock: of every fact the newest version that was out before it; None: all
+            versions of everything.
     """
 
     frames: Mapping[Kind, pd.DataFrame]
@@ -48,6 +49,20 @@ class World:
             raise ConfigError(f"{provider.name} does not know its span; say from when to when")
         return cls(provider.fetch(window, provider.kinds()).frames, faults)
 
+    def published(self) -> World:
+        """The same, told by servers that know when they published a text and not when its author wrote it."""
+        frame = self.frames.get(Kind.DOCUMENTS)
+        if frame is None:
+            return self
+        out = frame.groupby(["source", "doc_id"], sort=False)["available_at"].transform("min")
+        return replace(self, frames={**self.frames, Kind.DOCUMENTS: frame.assign(event_time=out)}, _marks={}, _made={})
+
+    def turn_to(self, upto: pd.Timestamp | None) -> None:
+        """Set the clock. What was made for another time is forgotten."""
+        if upto != self.upto:
+            self.upto = upto
+            self._made.clear()
+
     def rows(self, kind: Kind) -> pd.DataFrame:
         """What can be seen of a kind now, by ``event_time``."""
         frame = self.frames.get(kind)
@@ -61,9 +76,10 @@ class World:
         return self.once(kind.value, lambda: self._visible(kind, frame))
 
     def _visible(self, kind: Kind, frame: pd.DataFrame) -> pd.DataFrame:
-        frame = self._spoiled(kind, frame, self._marks[kind])
         if self.upto is not None:
-            frame = frame[frame["available_at"] < self.upto]
+            out = frame[frame["available_at"] < self.upto].sort_values("available_at", kind="stable")
+            frame = out.drop_duplicates(list(SCHEMAS[kind].key), keep="last")
+        frame = self._spoiled(kind, frame, self._marks[kind].loc[frame.index])
         return frame.sort_values("event_time", kind="stable", ignore_index=True)
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
