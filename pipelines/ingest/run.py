@@ -13,6 +13,7 @@ from pipelines.contracts.ports import Provider
 from pipelines.contracts.records import Refused, WriteCounts
 from pipelines.contracts.window import Window
 from pipelines.errors import ConfigError
+from pipelines.ingest import hindsight
 from pipelines.ingest.checks import check
 from pipelines.store import Warehouse, facts, loads, quarantine
 from pipelines.store.digest import canonical, digest
@@ -37,7 +38,8 @@ class IngestReport:
 
 def run(warehouse: Warehouse, provider: Provider, window: Window, *, kinds: Iterable[Kind] | None = None,
         symbols: Sequence[str] | None = None, at: datetime) -> IngestReport:
-    """Take in everything that became available in ``window``. Running it again changes nothing.
+    """Take in everything that became available in ``window``. Running it again changes nothing, unless the source has
+    changed its mind: what it says differently then becomes a revision of the time up to which has been loaded by then.
 
     Quarantine is written before the facts and the mark of the load comes last, so whatever is interrupted is simply
     done again.
@@ -65,8 +67,12 @@ def run(warehouse: Warehouse, provider: Provider, window: Window, *, kinds: Iter
             clean[kind], bad = check(kind, batch.frames[kind], provider.name)
             refused.extend(bad)
     new = quarantine.add(warehouse, refused, recorded_at=at)
-    counts = {kind: facts.write(warehouse, kind, clean[kind], source_partition=window) if kind in clean
-              else WriteCounts() for kind in wanted}
+    counts = {kind: WriteCounts() for kind in wanted}
+    for kind, rows in clean.items():
+        partition = window
+        if kind in batch.inferred and (until := hindsight.read_until(warehouse, datasets(kind, symbols), window)):
+            rows, partition = hindsight.dated(warehouse, kind, rows, until), Window(window.start, until)
+        counts[kind] = facts.write(warehouse, kind, rows, source_partition=partition)
     with warehouse.begin() as connection:
         for kind in wanted:
             rows, content = (len(clean[kind]), _digest(clean[kind])) if kind in clean else (0, None)

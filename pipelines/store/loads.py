@@ -30,3 +30,11 @@ def covered(connection: Connection, dataset: str, window: Window) -> bool:
         f"SELECT coalesce(range_agg(tstzrange(window_start, window_end)) @> tstzrange(:start, :end), false) "
         f"FROM {SCHEMA}.loads WHERE dataset = :dataset AND window_start < :end AND window_end > :start",
         dataset=dataset, start=window.start, end=window.end).scalar_one())
+
+
+def last_end(connection: Connection, dataset: str) -> datetime | None:
+    """The latest end of the windows marked so far; None when there is none."""
+    end: datetime | None = frames.run(
+        connection, f"SELECT max(window_end) FROM {SCHEMA}.loads WHERE dataset = :dataset",
+        dataset=dataset).scalar_one()
+    return end
