@@ -64,6 +64,26 @@ def test_at_a_time_each_fact_is_in_its_newest_version_out_by_then():
     assert [*closes, world.rows(Kind.BARS)["close"].tolist()] == [[], [1.0], [2.0], [1.0, 2.0]]
 
 
+def test_with_a_clock_a_feed_mends_its_facts_after_a_day():
+    bars = truth(Kind.BARS)
+    world = World({Kind.BARS: bars}, frozenset({"late", "revised", "nan"}))
+    day = pd.Timestamp("2024-01-05T00:00Z")
+    of_day = bars[(bars["available_at"] >= day) & (bars["available_at"] < day + pd.Timedelta(days=1))]
+
+    def seen(upto: pd.Timestamp) -> pd.DataFrame:
+        world.turn_to(upto)
+        rows = world.rows(Kind.BARS)
+        return rows[rows["available_at"].isin(of_day["available_at"])]
+
+    young, old = seen(day + pd.Timedelta(days=1)), seen(day + pd.Timedelta(days=2))
+    marks = {fault: len(world.struck(Kind.BARS, fault).index.intersection(of_day.index))
+             for fault in ("late", "revised", "nan")}
+    assert min(marks.values()) > 0
+    assert len(young) == len(of_day) - marks["late"]
+    assert young["close"].isna().sum() == marks["nan"]
+    assert old["close"].astype(float).tolist() == of_day.sort_values("event_time", kind="stable")["close"].tolist()
+
+
 def test_a_server_knows_when_it_published_a_text_not_when_it_was_written():
     frame = truth(Kind.DOCUMENTS)
     assert (frame["event_time"] < frame["available_at"]).any()
