@@ -83,6 +83,7 @@ class Settings(BaseSettings):
 
     # Airflow schedules: cron for live work; "end" stops scheduling for replays of history.
     schedule_ingest: str = "0 0 * * *"
+    schedule_collect: str = "*/10 * * * *"
     schedule_end: datetime | None = None
 
     pool_size: int = Field(default=5, ge=1, le=100)

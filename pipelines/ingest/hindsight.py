@@ -8,8 +8,10 @@ knew the correction at the time that the rule gives it: stored with that time, i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import numpy as np
 import pandas as pd
 
 from pipelines.contracts.columns import Kind
@@ -22,31 +24,44 @@ SERIES: dict[Kind, tuple[str, ...]] = {
     Kind.TRADES: ("source",)}
 
 
-def read_until(warehouse: Warehouse, names: Sequence[str], window: Window) -> datetime | None:
-    """Up to when this data has been loaded by now, if ``window`` was among it; None at the first reading.
+@dataclass(frozen=True)
+class Readings:
+    """What has been read before. ``covered``: stretches of availability, half-open; ``until``: up to when anything of
+    this data has been loaded by now."""
+
+    covered: tuple[tuple[datetime, datetime], ...]
+    until: datetime
+
+
+def readings(warehouse: Warehouse, names: Sequence[str], window: Window) -> Readings | None:
+    """The readings of ``window`` so far, slices included; None at the first one.
 
     Args:
-        names: datasets that together hold the rows in question; see ``store.loads``.
+        names: datasets that may hold the rows in question, each of them a whole; see ``store.loads``.
     """
+    wanted = [*names, *(loads.COLLECTED + name for name in names)]
     with warehouse.begin() as connection:
-        if not all(loads.covered(connection, name, window) for name in names):
-            return None
-        return max(loads.last_end(connection, name) or window.end for name in names)
+        covered = loads.ranges(connection, wanted, window)
+        until = loads.last_end(connection, wanted)
+    return Readings(tuple(covered), until) if covered and until else None
 
 
-def dated(warehouse: Warehouse, kind: Kind, rows: pd.DataFrame, until: datetime) -> pd.DataFrame:
-    """The checked rows of a second reading with the ``available_at`` that is true of them: just before ``until``.
+def dated(warehouse: Warehouse, kind: Kind, rows: pd.DataFrame, before: Readings) -> pd.DataFrame:
+    """The checked rows of a window with the ``available_at`` that is true of them: just before ``before.until`` for
+    those that a rule puts into a stretch that has been read.
 
     The store passes over those that say what it believes by then already; the others become revisions of that time.
     Rows of a series of which nothing is stored around these times keep theirs: a symbol that was added today has its
     history from the beginning.
     """
-    if rows.empty:
+    again = np.zeros(len(rows), dtype=bool)
+    for start, end in before.covered:
+        again |= ((rows["available_at"] >= start) & (rows["available_at"] < end)).to_numpy()
+    if not again.any():
         return rows
     first, last = rows["event_time"].min().to_pydatetime(), rows["event_time"].max().to_pydatetime()
-    stored = asof.read(warehouse, kind, as_of=asof.just_before(until), start=first,
-                       end=last + timedelta(microseconds=1))
+    now = asof.just_before(before.until)
+    stored = asof.read(warehouse, kind, as_of=now, start=first, end=last + timedelta(microseconds=1))
     of = list(SERIES[kind])
-    known = pd.MultiIndex.from_frame(stored[of].drop_duplicates())
-    again = pd.MultiIndex.from_frame(rows[of]).isin(known)
-    return rows.assign(available_at=rows["available_at"].mask(again, pd.Timestamp(asof.just_before(until))))
+    again &= pd.MultiIndex.from_frame(rows[of]).isin(pd.MultiIndex.from_frame(stored[of].drop_duplicates()))
+    return rows.assign(available_at=rows["available_at"].mask(again, pd.Timestamp(now)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -9,6 +10,10 @@ from sqlalchemy import Connection
 from pipelines.contracts.window import Window
 from pipelines.store import frames
 from pipelines.store.tables import SCHEMA
+
+#: Before the name of a dataset: slices of a partition that were taken in while it was under way. They do not make the
+#: partition loaded.
+COLLECTED = "collected/"
 
 
 def mark(connection: Connection, dataset: str, window: Window, *, rows: int, digest: str | None = None,
@@ -32,9 +37,20 @@ def covered(connection: Connection, dataset: str, window: Window) -> bool:
         dataset=dataset, start=window.start, end=window.end).scalar_one())
 
 
-def last_end(connection: Connection, dataset: str) -> datetime | None:
-    """The latest end of the windows marked so far; None when there is none."""
+def ranges(connection: Connection, datasets: Sequence[str], window: Window) -> list[tuple[datetime, datetime]]:
+    """What of ``window`` the marked windows of these datasets cover together: half-open stretches, in order."""
+    rows = frames.run(
+        connection,
+        f"SELECT lower(part) AS start, upper(part) AS end FROM unnest((SELECT range_agg(tstzrange(window_start, "
+        f"window_end)) * tstzmultirange(tstzrange(:start, :end)) FROM {SCHEMA}.loads WHERE dataset = ANY(:datasets) "
+        "AND window_start < :end AND window_end > :start)) AS part ORDER BY 1",
+        datasets=list(datasets), start=window.start, end=window.end).all()
+    return [(row.start, row.end) for row in rows]
+
+
+def last_end(connection: Connection, datasets: Sequence[str]) -> datetime | None:
+    """The latest end of the windows of these datasets that were marked so far; None when there is none."""
     end: datetime | None = frames.run(
-        connection, f"SELECT max(window_end) FROM {SCHEMA}.loads WHERE dataset = :dataset",
-        dataset=dataset).scalar_one()
+        connection, f"SELECT max(window_end) FROM {SCHEMA}.loads WHERE dataset = ANY(:datasets)",
+        datasets=list(datasets)).scalar_one()
     return end

@@ -18,7 +18,7 @@ from tidemark_airflow.timetables import DailyPartitions
 
 FILES = sorted((ROOT / "dags").glob("*.py"))
 LINES = load_lines(Settings.model_fields["lines_dir"].default)
-SHARED = ("bootstrap", "build_features", "ingest_market", "ingest_text", "maintain", "score_sentiment")
+SHARED = ("bootstrap", "build_features", "collect", "ingest_market", "ingest_text", "maintain", "score_sentiment")
 PER_LINE = ("monitor", "predict", "promote", "rollback", "train")
 EXPECTED = sorted([*SHARED, *(f"{stage}_{name}" for stage in PER_LINE for name in LINES)])
 HEAVY = {"audit", "trials", "conclude", "judge", "open_training"}
@@ -26,6 +26,7 @@ HEAVY = {"audit", "trials", "conclude", "judge", "open_training"}
 #: DAG → (assets that ring it, assets that it rings), for the line L.
 WAY: dict[str, tuple[set[str], set[str]]] = {
     "bootstrap": (set(), set()),
+    "collect": (set(), set()),
     "ingest_market": (set(), {"bars"}),
     "ingest_text": (set(), {"documents"}),
     "score_sentiment": ({"documents"}, {"sentiment"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ from pipelines.contracts.columns import Kind
 from pipelines.contracts.window import Window
 from pipelines.ingest import providers
 from pipelines.ingest.run import run
-from pipelines.store import asof
+from pipelines.store import asof, loads
 from tests.fixtures.replay import START, truth
 
 DAYS = list(Window(START, START + timedelta(days=3)).days())
@@ -86,3 +87,28 @@ def test_a_load_that_was_cut_off_is_still_a_first_reading(warehouse, world, poin
         assert run(warehouse, source, DAYS[0], at=LATER).written == 0
     bars = asof.read(warehouse, Kind.BARS, as_of=LATER, revisions="all")
     assert (bars["available_at"] == bars["event_time"] + pd.Timedelta(hours=1)).all()
+
+
+def test_slices_during_the_day_and_then_the_day_know_what_the_slices_knew(warehouse, world, pointed):
+    """A day that was collected every six hours: the reading of the whole day does not make anything known earlier."""
+    day = DAYS[0]
+    cuts = [day.start + timedelta(hours=hours) for hours in (0, 6, 12, 18, 24)]
+    posts = world.frames[Kind.DOCUMENTS]
+    posts = posts[posts["kind"] == "post"].assign(event_time=posts["available_at"])
+    late = posts[posts["available_at"] < pd.Timestamp(cuts[1])].iloc[3]
+    with Replay(world) as server:
+        source = providers.create("x", pointed(server, http={"overlap_hours": 24, "rate": 1000, "burst": 1000}))
+        for start, end in pairwise(cuts):
+            shown = posts if start >= cuts[2] else posts.drop(late.name)
+            server.world = World({Kind.DOCUMENTS: shown.reset_index(drop=True)}, upto=pd.Timestamp(end))
+            run(warehouse, source, Window(start, end), at=LATER, part=True)
+        collected = asof.read(warehouse, Kind.DOCUMENTS, as_of=LATER, revisions="all")
+        whole = run(warehouse, source, day, at=LATER)
+    stored = collected.set_index("doc_id")["available_at"]
+    assert stored[late["doc_id"]] == pd.Timestamp(cuts[3]) - pd.Timedelta(microseconds=1)
+    assert len(stored) == (posts["available_at"] < pd.Timestamp(day.end)).sum()
+    assert whole.written == 0
+    pd.testing.assert_frame_equal(asof.read(warehouse, Kind.DOCUMENTS, as_of=LATER, revisions="all"), collected)
+    with warehouse.begin() as connection:
+        assert loads.covered(connection, "documents", day)
+        assert loads.ranges(connection, ["collected/documents"], day) == [(day.start, day.end)]
