@@ -79,7 +79,7 @@ def run(warehouse: Warehouse, provider: Provider, window: Window, *, kinds: Iter
         for kind in wanted:
             rows, content = (len(clean[kind]), _digest(clean[kind])) if kind in clean else (0, None)
             for dataset in datasets(kind, symbols):
-                loads.mark(connection, f"{loads.COLLECTED}{dataset}" if part else dataset, window, rows=rows, digest=content, at=at)
+                loads.mark(connection, dataset, window, rows=rows, digest=content, at=at, part=part)
     return IngestReport(provider.name, window, counts, len(refused), new)
 
 

@@ -63,7 +63,7 @@ def run(warehouse: Warehouse, window: Window, *, part: bool = False) -> Sentimen
         rows = aggregate(part.scores, part.mentions.merge(part.scores[[*_KEY, "compound"]], on=_KEY), grid)
         upsert(connection, tables.sentiment_aggregates, rows)
         report = SentimentReport(int(part.own.sum()), part.own_mentions, len(rows))
-        loads.mark(connection, f"{loads.COLLECTED}{DATASET}" if part else DATASET, window, rows=report.scored, digest=None, at=window.end)
+        loads.mark(connection, DATASET, window, rows=report.scored, digest=None, at=window.end, part=part)
     if report.scored and not universe.symbols:
         _log.warning("no bars are known in the week before %s: %d documents count for the market only; load the bars "
                      "and run this partition again", window.end, report.scored)

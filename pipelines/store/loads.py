@@ -17,15 +17,19 @@ COLLECTED = "collected/"
 
 
 def mark(connection: Connection, dataset: str, window: Window, *, rows: int, digest: str | None = None,
-         at: datetime) -> None:
-    """Note that a window of a dataset is done. Marking it again with the same outcome changes nothing."""
+         at: datetime, part: bool = False) -> None:
+    """Note that a window of a dataset is done. Marking it again with the same outcome changes nothing.
+
+    ``part``: it is a slice of a partition that was under way, and will be read as a whole; see ``COLLECTED``.
+    """
     frames.run(
         connection,
         f"INSERT INTO {SCHEMA}.loads AS known (dataset, window_start, window_end, rows, digest, loaded_at) "
         "VALUES (:dataset, :start, :end, :rows, :digest, :at) ON CONFLICT (dataset, window_start, window_end) "
         "DO UPDATE SET rows = excluded.rows, digest = excluded.digest, loaded_at = excluded.loaded_at "
         "WHERE (known.rows, known.digest) IS DISTINCT FROM (excluded.rows, excluded.digest)",
-        dataset=dataset, start=window.start, end=window.end, rows=rows, digest=digest, at=at)
+        dataset=COLLECTED + dataset if part else dataset, start=window.start, end=window.end, rows=rows, digest=digest,
+        at=at)
 
 
 def covered(connection: Connection, dataset: str, window: Window) -> bool:
