@@ -55,14 +55,14 @@ def run(warehouse: Warehouse, window: Window, *, part: bool = False) -> Sentimen
                           by="available_at", revisions="first")
     universe = _universe(warehouse, lead, window)
     with warehouse.begin() as connection:
-        part = _Part(connection, documents, universe, window, lead)
-        part.score()
-        part.find_mentions()
+        piece = _Part(connection, documents, universe, window, lead)
+        piece.score()
+        piece.find_mentions()
         first = full_hour(window.start)
         grid = Universe(universe.symbols, first, universe.alive[:, first - universe.first:])
-        rows = aggregate(part.scores, part.mentions.merge(part.scores[[*_KEY, "compound"]], on=_KEY), grid)
+        rows = aggregate(piece.scores, piece.mentions.merge(piece.scores[[*_KEY, "compound"]], on=_KEY), grid)
         upsert(connection, tables.sentiment_aggregates, rows)
-        report = SentimentReport(int(part.own.sum()), part.own_mentions, len(rows))
+        report = SentimentReport(int(piece.own.sum()), piece.own_mentions, len(rows))
         loads.mark(connection, DATASET, window, rows=report.scored, digest=None, at=window.end, part=part)
     if report.scored and not universe.symbols:
         _log.warning("no bars are known in the week before %s: %d documents count for the market only; load the bars "

@@ -11,7 +11,7 @@ import pytest
 from pipelines.config import Settings
 from pipelines.contracts.columns import Kind
 from pipelines.store import Warehouse, asof, derived, loads, tables
-from tidemark_airflow import collecting
+from tidemark_airflow import collecting, lines
 from tidemark_airflow.context import work
 from tidemark_airflow.lines import schedule_collect
 
@@ -74,7 +74,9 @@ def _at(w: Any, moment: datetime) -> Any:
     ({"TIDEMARK_SOURCE": "files"}, None),
     ({"TIDEMARK_SOURCE": "simulator"}, None),
 ])
-def test_only_sources_where_something_new_appears_are_collected(monkeypatch, environment, expected) -> None:
+def test_only_sources_where_something_new_appears_are_collected(monkeypatch, tmp_path, environment, expected) -> None:
+    monkeypatch.setenv("TIDEMARK_HOME", str(tmp_path))  # no stack of this machine
+    monkeypatch.setattr(lines, "_stack_file", lines._stack_file.__wrapped__)
     for name in ("TIDEMARK_SOURCE", "TIDEMARK_SCHEDULE_COLLECT", "TIDEMARK_SCHEDULE_END"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
