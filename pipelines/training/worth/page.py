@@ -187,7 +187,8 @@ def _absent(part: Absent) -> str:
 
 def _figure(svg: str, caption: str, *, shown: bool = True) -> str:
     below = f"<figcaption>{escape(caption)}</figcaption>" if shown else ""
-    return f'<figure role="img" aria-label="{escape(caption)}; the figures are in the table below">{svg}{below}</figure>'
+    label = escape(f"{caption}; the figures are in the table below")
+    return f'<figure role="img" aria-label="{label}">{svg}{below}</figure>'
 
 
 def _list(sentences: Iterable[str]) -> str:

@@ -120,6 +120,7 @@ def _tidy(svg: str, prefix: str) -> str:
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r'\1 aria-hidden="true"', svg, count=1)
     svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)  # what is turned has its font in parts
     svg = re.sub(r'<g id="[a-zA-Z0-9_.]+"', "<g", svg)  # groups are numbered alike in every picture
     svg = re.sub(r'id="([a-z0-9]+)"', rf'id="{prefix}\1"', svg)
     svg = re.sub(r"(url\(#|href=\"#)", rf"\1{prefix}", svg)

@@ -88,12 +88,12 @@ def ablation(found: Ablation, adjusted: float) -> str:
             f"[{test.low * milli:+.2f}, {test.high * milli:+.2f}]")
     what = found.group if found.uses else f"adding {found.group} (the line does not use it)"
     if adjusted < ALPHA:
-        verdict = f"{what} helps: it saves {size}, p = {_p(adjusted)} after Holm"
+        verdict = f"{what} helps: it saves {size}, p {_p(adjusted)} after Holm"
     elif test.high < 0:
         verdict = f"{what} hurts: it costs {size}. More columns, more noise"
     else:
         way = "saves" if test.effect > 0 else "costs"
-        verdict = (f"{what} makes no difference that can be told from chance: it {way} {size}, p = {_p(test.p_value)}; "
+        verdict = (f"{what} makes no difference that can be told from chance: it {way} {size}, p {_p(test.p_value)}; "
                    f"a gain of {test.minimum_detectable * milli:.2f} would have been seen with 80 % power")
     naive = ""
     if found.loss_with >= found.loss_base_rate:
@@ -135,4 +135,4 @@ def _figure(row: pd.Series) -> str:
 
 
 def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
