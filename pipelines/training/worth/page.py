@@ -158,9 +158,10 @@ def _lines(worth: Worth) -> str:
               if isinstance(part, Absent)]
     if not worth.lines:
         parts.append(_absent(Absent("no line was asked for")))
-    return "".join(parts) + ('<p class="note">Loss in nats a row. p is one-sided, of "sentiment does not help"; Holm '
-                             "corrects it for asking of several lines at once. Visible: the gain that the test finds "
-                             "with 80 % power.</p>" if found else "")
+    note = ('<p class="note">Loss in nats a row. p is one-sided, of "sentiment does not help"; Holm corrects it for '
+            "asking several times at once; intervals are each row's own. Visible: the gain that the test finds with "
+            "80 % power.</p>")
+    return "".join(parts) + (note if found else "")
 
 
 def _ablation(item: Ablation, adjusted: float) -> list[str]:

@@ -90,7 +90,7 @@ def ablation(found: Ablation, adjusted: float) -> str:
     if adjusted < ALPHA:
         verdict = f"{what} helps: it saves {size}, p {_p(adjusted)} after Holm"
     elif test.high < 0:
-        verdict = f"{what} hurts: it costs {size}. More columns, more noise"
+        verdict = f"{what} hurts: it costs {size}"
     else:
         way = "saves" if test.effect > 0 else "costs"
         verdict = (f"{what} makes no difference that can be told from chance: it {way} {size}, p {_p(test.p_value)}; "
@@ -122,11 +122,13 @@ def summary(worth: Worth) -> list[str]:
             + f" ({_figure(past)} with the day before) and "
             + ("lead them" if ahead.low > 0 else "do not lead them") + f" ({_figure(ahead)} with the day after).")
     if ablations:
-        helped = [item.line for item, p in zip(ablations, worth.adjusted, strict=True) if p < ALPHA]
-        hurt = [item.line for item in ablations if item.test.high < 0]
-        found.append("Forecasts: " + (f"sentiment improves {', '.join(dict.fromkeys(helped))}" if helped else
+        several = len({item.family for item in ablations}) > 1
+        names = [f"{item.line} ({item.family})" if several else item.line for item in ablations]
+        helped = [name for name, p in zip(names, worth.adjusted, strict=True) if p < ALPHA]
+        hurt = [name for name, item in zip(names, ablations, strict=True) if item.test.high < 0]
+        found.append("Forecasts: " + (f"sentiment improves {', '.join(helped)}" if helped else
                                       "sentiment improves no line beyond chance")
-                     + (f" and makes {', '.join(dict.fromkeys(hurt))} worse." if hurt else "."))
+                     + (f" and makes {', '.join(hurt)} worse." if hurt else "."))
     return found
 
 
