@@ -32,7 +32,7 @@ def test_posts_follow_the_price_and_do_not_lead_it(sides: tuple[pd.DataFrame, pd
     found = spans(*sides)
     found = found[found["symbol"] == POOLED].set_index(["first", "last"])
     assert found.loc[(-23, 0), "low"] > 0.05
-    assert found.loc[(-5, 0), "low"] > 0.05
+    assert found.loc[(-5, 0), "low"] > 0.03
     for ahead in ((1, 6), (1, 24)):
         assert found.loc[ahead, "low"] < 0 < found.loc[ahead, "high"]
         assert abs(found.loc[ahead, "correlation"]) < 0.03
