@@ -3,7 +3,9 @@
 Both ways use the same family, parameters, seed, rows and folds (purged and embargoed, as in every training); only the
 columns of the group differ. The mean loss of each day without the group, less that with it, is tested with the test of
 the gate (equal-weighted cosines, ``significance.forecast``). The effect is that of *this* model on *these* days: more
-columns also cost something, so a useless group is slightly below zero.
+columns also cost something, so a useless group is slightly below zero and the test errs to the safe side (T. E. Clark
+and K. D. West, "Approximately normal tests for equal predictive accuracy in nested models", *Journal of Econometrics*
+138(1), 2007, 291-311). It asks whether the forecasts are better, not whether the group holds any information.
 """
 
 from __future__ import annotations
