@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def sentiment_report(
     labelled: Annotated[Path | None, typer.Option(
+        exists=True, file_okay=False,
         help="Directory of labelled texts: CSV or Parquet with text and label or rating, or a labelled.toml.")] = None,
     as_of: AsOfOption = None,
     lines: Annotated[list[str] | None, typer.Option(help="Only these lines; repeat it. Default: all.")] = None,
@@ -43,10 +44,13 @@ def sentiment_report(
 
     A part whose data is missing says so on the page; the others are made all the same.
     """
+    from pipelines.training import families
     from pipelines.training.worth import page
     from pipelines.training.worth.study import study
 
     problems = [line_of(name) for name in lines] if lines else list(load_lines(config.settings().lines_dir).values())
+    for name in family or ():
+        families.get(name)  # a name that is none is refused before the work, not told on the page
     at = as_of_time(as_of)
     path = target or (None if json_output else DEFAULT)
     if path is not None and not path.parent.is_dir():
@@ -71,12 +75,12 @@ def _warehouse() -> Iterator[Warehouse | Absent]:
     """The warehouse, or why there is none: labelled texts can be read without."""
     from pipelines.training.worth.study import Absent
 
-    try:
-        with open_warehouse() as warehouse:
-            with warehouse.begin():
+    with ExitStack() as stack:
+        found: Warehouse | Absent
+        try:
+            found = stack.enter_context(open_warehouse())
+            with found.begin():
                 pass
-            yield warehouse
-            return
-    except (ConfigError, StoreUnavailable) as error:
-        missing = Absent(str(error))
-    yield missing
+        except (ConfigError, StoreUnavailable) as error:
+            found = Absent(str(error))
+        yield found

@@ -98,7 +98,20 @@ def test_without_a_warehouse_the_labels_are_read_all_the_same(run: Run, tmp_path
     assert "TIDEMARK_DATABASE_URL" in text
 
 
-def test_a_directory_that_is_not_there_is_refused(run: Run) -> None:
+def test_what_is_not_there_is_refused_before_the_work(run: Run, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not a directory"):
         run("--out", "nowhere/report.html")
-    assert "none is not a directory" in run("--labelled", "none", "--json")["quality"]["absent"]
+    with pytest.raises(ConfigError, match="unknown model family 'oracle'"):
+        run("--family", "oracle")
+    with pytest.raises(ConfigError, match="no line 'other'"):
+        run("--lines", "other")
+    assert CliRunner().invoke(cli.app, ["sentiment-report", "--labelled", "none"]).exit_code == 2
+    (tmp_path / "empty").mkdir()
+    assert "holds no labelled texts" in run("--labelled", "empty", "--json")["quality"]["absent"]
+
+
+def test_an_empty_warehouse_is_told_on_the_page(run: Run, warehouse: Warehouse) -> None:
+    found = run("--as-of", END.isoformat(), "--json", store=warehouse)
+    assert "no bars" in found["lead_lag"]["absent"]
+    assert "has no labelled rows" in found["lines"][LINE]["absent"]
+    assert found["summary"] == []
