@@ -80,7 +80,7 @@ BAD_ROWS = [
     (Kind.BARS, {"available_at": pd.NaT}, "available_at is missing"),
     (Kind.BARS, {"event_time": pd.Timestamp("1970-01-20T17:00Z")},
      "event_time 1970-01-20T17:00:00+00:00 lies outside 1980 to 2100; it looks like seconds read as milliseconds, and "
-     "would be 2023-12-17T08:40:00+00:00"),
+     "would be 2023-12-17T08:00:00+00:00"),
     (Kind.BARS, {"event_time": pd.Timestamp("1970-01-01T00:28:24Z")},
      "event_time 1970-01-01T00:28:24+00:00 lies outside 1980 to 2100; it looks like seconds read as microseconds, and "
      "would be 2023-12-31T05:20:00+00:00"),
