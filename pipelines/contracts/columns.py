@@ -78,7 +78,7 @@ def _price(meaning: str) -> Column:
 
 
 def _known(meaning: str) -> Column:
-    return Column("time", f"first moment anyone could have known the row: {meaning}", "UTC")
+    return Column("time", f"first known: {meaning}", "UTC")
 
 
 SCHEMAS: dict[Kind, FactSchema] = {

@@ -5,8 +5,8 @@ A gap lies between two bars of a series, or between its last bar and the end of 
 it goes silent, the freshness deadline tells. When it speaks again, the silence becomes a gap of the window in which it
 does. Nothing is ever filled in.
 
-Weekends are no gaps of a series that has no known bar on a Saturday or Sunday. Holidays of an exchange are not known
-here, so they are written down as gaps of a day.
+Only what was asked for can be missing: a bar counts when its window was loaded. Weekends are no gaps of a series that
+has no known bar on a Saturday or Sunday. Holidays of an exchange are not known here, so they are written down as gaps.
 """
 
 from __future__ import annotations
@@ -30,40 +30,42 @@ from pipelines.ingest.checks import interval_length
 LOOK_AROUND = timedelta(days=28)
 #: Separate stretches that one run asks for again; what is beyond them is written down unasked.
 MOST_REQUESTS = 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400_000_000  # microseconds
 _SERIES = ["symbol", "interval"]
 Ticks = NDArray[np.int64]
 
 
-def find(bars: pd.DataFrame, present: Iterable[str], until: datetime) -> list[Gap]:
+def find(bars: pd.DataFrame, present: Iterable[str], loaded: Iterable[Window], until: datetime) -> list[Gap]:
     """Every gap of the series in ``present``, in order.
 
     Args:
         bars: what is known, all versions: ``symbol``, ``interval``, ``event_time``, ``available_at``.
         present: series (``BTCUSDT 1h``) that had bars in the window, for open-ended gaps.
-        until: end of the window (UTC); a bar is missed once its close and the usual delay lie before it.
+        loaded: windows that have been asked for; a bar is due when its close and the usual delay lie in one.
+        until: end of the window (UTC); nothing is due at or after it.
     """
     named, found = set(present), []
+    asked = np.array([[_tick(window.start), _tick(window.end)] for window in loaded], dtype=np.int64).reshape(-1, 2)
     for (symbol, interval), rows in bars.groupby(_SERIES, sort=True):
         series, step = f"{symbol} {interval}", interval_length(str(interval))
         if step is None or series not in named:
             continue
-        late = (rows["available_at"] - rows["event_time"]).median()  # of a bar: from its open
-        last = pd.Timestamp(until) - max(late, step)
-        times = _ticks(pd.DatetimeIndex(rows["event_time"]))
-        stretches = holes(times, _length(step), int(_ticks(pd.DatetimeIndex([last]))[0]))
+        late = _length(max((rows["available_at"] - rows["event_time"]).median(), step))
         found += [Gap(Kind.BARS.value, series, _instant(a), _instant(b), count, open_ended)
-                  for a, b, count, open_ended in stretches]
+                  for a, b, count, open_ended in holes(
+                      _ticks(pd.DatetimeIndex(rows["event_time"])), _length(step), _tick(until) - late, asked - late)]
     return found
 
 
-def holes(times: Ticks, step: int, until: int) -> list[tuple[int, int, int, bool]]:
+def holes(times: Ticks, step: int, until: int, asked: Ticks) -> list[tuple[int, int, int, bool]]:
     """Missing stretches of a grid, in microseconds since 1970.
 
     Args:
         times: opens of the bars there are, any order; doubles do not matter.
         step: their distance.
         until: opens at or after this one are not due yet.
+        asked: half-open stretches of opens that were asked for, shape (stretches, 2).
 
     Returns:
         ``(start, end, missing, open_ended)`` each, in order: the first missing open, one step after the last missing
@@ -78,8 +80,9 @@ def holes(times: Ticks, step: int, until: int) -> list[tuple[int, int, int, bool
     for at in np.flatnonzero(after - known > step):
         missing = np.arange(known[at] + step, after[at], step)
         missing = missing if weekends else missing[~_weekend(missing)]
+        missing = missing[((missing[:, None] >= asked[:, 0]) & (missing[:, None] < asked[:, 1])).any(axis=1)]
         if len(missing):
-            found.append((int(missing[0]), int(missing[-1]) + step, len(missing), at == len(known) - 1))
+            found.append((int(missing[0]), int(missing[-1]) + step, len(missing), bool(at == len(known) - 1)))
     return found
 
 
@@ -157,9 +160,13 @@ def _ticks(times: pd.DatetimeIndex) -> Ticks:
     return np.asarray(times.tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[us]").astype(np.int64))
 
 
+def _tick(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
 def _length(step: pd.Timedelta) -> int:
     return int(step / pd.Timedelta(microseconds=1))
 
 
 def _instant(ticks: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ticks)
+    return _EPOCH + timedelta(microseconds=ticks)

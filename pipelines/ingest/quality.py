@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pandas as pd
+from sqlalchemy import Connection
 
 from pipelines.config import Quality
 from pipelines.contracts.columns import Kind
@@ -23,7 +24,7 @@ from pipelines.ingest import gaps as grid
 from pipelines.ingest.checks import Checked, examine
 from pipelines.ingest.quality_report import Evidence, Report
 from pipelines.ingest.series import Finding, check_series, delivery
-from pipelines.store import Warehouse, asof, quarantine
+from pipelines.store import Warehouse, asof, derived, quarantine, tables
 from pipelines.store import gaps as written
 
 #: Kinds whose series are compared with what was known before the window.
@@ -84,7 +85,7 @@ def settle(warehouse: Warehouse, bars: pd.DataFrame | None, window: Window, *, a
     with warehouse.begin() as connection:
         written.lock(connection, Kind.BARS.value)
         known = asof.grid(connection, start=start, end=end, symbols=sorted(set(bars["symbol"])))
-        found = grid.find(known, present, window.end)
+        found = grid.find(known, present, _loaded(connection, bars, start, window), window.end)
         firsts = known.groupby(["symbol", "interval"])["event_time"].min()
         since = {f"{symbol} {interval}": first.to_pydatetime() for (symbol, interval), first in firsts.items()
                  if f"{symbol} {interval}" in present}
@@ -103,7 +104,8 @@ def report(warehouse: Warehouse, source: str, window: Window, shown: Mapping[Kin
            part: str = "") -> Report:
     """The report of a load, with the freshness of its kinds at the end of the window."""
     fresh = freshness.read(warehouse, quality, freshness.end_of(window), list(shown))
-    return quality_report.build(source, window, shown, gaps=gaps, findings=findings, freshness=fresh, part=part,
+    ordered = sorted(findings, key=lambda finding: finding.severity != "warning")
+    return quality_report.build(source, window, shown, gaps=gaps, findings=ordered, freshness=fresh, part=part,
                                 asked_again=None if again is None or not again.windows else _asked(again))
 
 
@@ -167,12 +169,25 @@ def _before(known: pd.DataFrame | None, window: Window) -> pd.DataFrame | None:
 def _new_gaps(warehouse: Warehouse, known: pd.DataFrame, clean: pd.DataFrame, window: Window) -> list[Gap]:
     """Gaps that are not written down yet."""
     columns = ["symbol", "interval", "event_time", "available_at"]
-    found = grid.find(pd.concat([known[columns], clean[columns]]), _present(clean), window.end) if len(clean) else []
+    if clean.empty:
+        return []
+    with warehouse.begin() as connection:
+        loaded = _loaded(connection, clean, _around(clean, window)[0], window)
+    found = grid.find(pd.concat([known[columns], clean[columns]]), _present(clean), loaded, window.end)
     if not found:
         return []
     old = written.list_rows(warehouse, kind=Kind.BARS.value, series=sorted({gap.series for gap in found}), waiting=True)
     seen = set(zip(old["series"], old["start"], old["end"], strict=True))
     return [gap for gap in found if (gap.series, pd.Timestamp(gap.start), pd.Timestamp(gap.end)) not in seen]
+
+
+def _loaded(connection: Connection, bars: pd.DataFrame, start: datetime, window: Window) -> list[Window]:
+    """The windows of these symbols that end after ``start`` and were asked for, this one included."""
+    names = [Kind.BARS.value, *(f"{Kind.BARS.value}/{symbol}" for symbol in sorted(set(bars["symbol"])))]
+    rows = derived.read(connection, tables.loads, columns=["window_start", "window_end"], where={"dataset": names},
+                        by="window_end", start=start)
+    marked = {Window(row.window_start.to_pydatetime(), row.window_end.to_pydatetime()) for row in rows.itertuples()}
+    return sorted({*marked, window})
 
 
 def _present(bars: pd.DataFrame) -> set[str]:

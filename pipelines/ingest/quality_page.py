@@ -31,8 +31,9 @@ section{background:var(--card);border:1px solid var(--line);border-radius:10px;p
 th{text-align:left;font-weight:600;color:var(--soft);font-size:12.5px;padding:4px 12px 6px 0;
 border-bottom:1px solid var(--line);white-space:nowrap}
 td{padding:6px 12px 6px 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
-tr:last-child td{border-bottom:0}.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.t{white-space:nowrap;font-variant-numeric:tabular-nums}
+tr:last-child td{border-bottom:0}
+th.n,td.n{padding-right:22px}.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+td.n:last-child,th.n:last-child{padding-right:0}.t{white-space:nowrap;font-variant-numeric:tabular-nums}
 .badge{display:inline-block;border-radius:99px;padding:1px 9px;font-size:12.5px;font-weight:600;white-space:nowrap}
 .good{background:var(--goodbg);color:var(--good)}.bad2{background:var(--badbg);color:var(--bad)}
 .warn2{background:var(--warnbg);color:var(--warn)}
@@ -93,7 +94,7 @@ style="width:{{ [100 * f.age_hours / f.deadline_hours, 100]|min|round(1) }}%"></
 <section><h2>Findings about the series</h2>{% if r.findings %}<div class="wide"><table>
 <tr><th><th>Check<th>Series<th>From<th>To<th class="n">Rows<th>What</tr>
 {% for f in r.findings[:most] %}<tr><td><span class="badge {{ "warn2" if f.severity == "warning" else "good" }}">
-{{- f.severity }}</span><td>{{ f.check }}<td>{{ f.kind }} {{ f.series }}<td class="t">{{ f.start|at }}
+{{- f.severity }}</span><td class="t">{{ f.check }}<td>{{ f.kind }} {{ f.series }}<td class="t">{{ f.start|at }}
 <td class="t">{{ f.end|at }}<td class="n">{{ f.count|count }}<td>{{ f.sentence }}</tr>{% endfor %}</table></div>
 {% if r.findings|length > most %}<p class="soft">and {{ r.findings|length - most }} more</p>{% endif %}
 {% else %}<p class="soft">Nothing odd.</p>{% endif %}</section>
@@ -105,7 +106,7 @@ style="width:{{ [100 * f.age_hours / f.deadline_hours, 100]|min|round(1) }}%"></
 {% for k in r.kinds %}<section><h2>Columns of {{ k.kind }}</h2><div class="wide"><table>
 <tr><th>Column<th>Type<th>Unit<th class="n">Missing<th class="n">Share<th>Lowest<th>Highest
 <th class="n">Different</tr>
-{% for c in k.columns %}<tr><td>{{ c.name }}<td>{{ c.type }}<td class="soft">{{ c.unit or "–" }}
+{% for c in k.columns %}<tr><td class="t">{{ c.name }}<td>{{ c.type }}<td class="soft">{{ c.unit or "–" }}
 <td class="n">{{ c.missing|count }}<td class="n">{{ c.missing_share|percent }}
 <td class="t">{{ c.low|value }}<td class="t">{{ c.high|value }}<td class="n">{{ c.distinct|count }}</tr>
 {% endfor %}</table></div></section>{% endfor %}

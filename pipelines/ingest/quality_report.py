@@ -27,7 +27,7 @@ from pipelines.ingest.series import Finding
 VERSION = 1
 #: Most rows of a table; what is beyond is counted.
 MOST = 50
-_PARTICULAR = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d[\w:.+-]*")
+_PARTICULAR = re.compile(r"'[^']*'|\"[^\"]*\"|(?<!\w)-?\d[\w:.+-]*")
 
 
 @dataclass(frozen=True)

@@ -204,8 +204,7 @@ def skew(series: Series) -> list[Finding]:
     if series.fetched is not None and (ahead := series.new & (times > pd.Timestamp(series.fetched)).to_numpy()).any():
         found.append(series.finding(
             "clock", np.flatnonzero(ahead), "warning",
-            f"{int(ahead.sum())} rows happened after they were fetched at {series.fetched:%Y-%m-%d %H:%M} UTC: a clock "
-            "or a zone is wrong"))
+            f"dated after the fetch at {series.fetched:%Y-%m-%d %H:%M} UTC: a clock or a zone is wrong"))
     delay = (series.rows["available_at"] - times - (series.step or pd.Timedelta(0))) / pd.Timedelta(hours=1)
     now, before = delay[series.new], delay[~series.new]
     if min(len(now), len(before)) >= DELAYED and series.kind is not Kind.TRADES:
@@ -250,7 +249,7 @@ def delivery(kind: Kind, raw: pd.DataFrame, collapsed: int, window: Window) -> l
     what: Mapping[str, Any] = {"kind": kind, "series": "all", "start": window.start, "end": window.end}
     if collapsed:
         found.append(Finding(check="duplicates", count=collapsed, severity="note", **what, sentence=(
-            f"{collapsed} rows repeat a row delivered before them, and count once")))
+            f"delivered before with the same values: {collapsed} rows, which count once")))
     names = [name for name in NAMES[kind] if name in raw]
     times = raw[["event_time", "available_at"]]
     if names and all(isinstance(dtype, pd.DatetimeTZDtype) for dtype in times.dtypes):
@@ -260,5 +259,5 @@ def delivery(kind: Kind, raw: pd.DataFrame, collapsed: int, window: Window) -> l
         wrong = int((behind & (ordered["available_at"] < groups["available_at"].cummax())).sum())
         if wrong:
             found.append(Finding(check="order", count=wrong, severity="note", **what, sentence=(
-                f"{wrong} rows stand behind later ones of their series; they are sorted before they are stored")))
+                f"behind later rows of their series: {wrong} rows, which are sorted before they are stored")))
     return found
