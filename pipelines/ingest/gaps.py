@@ -6,7 +6,8 @@ it goes silent, the freshness deadline tells. When it speaks again, the silence 
 does. Nothing is ever filled in.
 
 Only what was asked for can be missing: a bar counts when its window was loaded. Weekends are no gaps of a series that
-has no known bar on a Saturday or Sunday. Holidays of an exchange are not known here, so they are written down as gaps.
+is known from at least ``WEEKS`` weeks and has no bar on a Saturday or Sunday. Holidays of an exchange are not known
+here, so they are written down as gaps.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ LOOK_AROUND = timedelta(days=28)
 MOST_REQUESTS = 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400_000_000  # microseconds
+#: Weeks without a bar at a weekend that make a market one that rests.
+WEEKS = 3
 _SERIES = ["symbol", "interval"]
 Ticks = NDArray[np.int64]
 
@@ -74,12 +77,12 @@ def holes(times: Ticks, step: int, until: int, asked: Ticks) -> list[tuple[int, 
     known = np.unique(times)
     if not len(known):
         return []
-    weekends = bool(_weekend(known).any())
+    rests = not _weekend(known).any() and len(np.unique((known // _DAY + 3) // 7)) >= WEEKS
     found = []
     after = np.append(known[1:], max(until, known[-1] + step))
     for at in np.flatnonzero(after - known > step):
         missing = np.arange(known[at] + step, after[at], step)
-        missing = missing if weekends else missing[~_weekend(missing)]
+        missing = missing[~_weekend(missing)] if rests else missing
         missing = missing[((missing[:, None] >= asked[:, 0]) & (missing[:, None] < asked[:, 1])).any(axis=1)]
         if len(missing):
             found.append((int(missing[0]), int(missing[-1]) + step, len(missing), bool(at == len(known) - 1)))
