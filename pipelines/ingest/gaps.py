@@ -1,6 +1,6 @@
 """Bars that should be there and are not: found on the grid of their interval, asked for once more, written down.
 
-A gap lies between two bars of a series, or between its last bar and the end of a window in which it had bars
+A gap lies between two bars of a series, or between its last bar and the end of the window that brought it
 (*open-ended*). A series without any bar in the window has no gap there: it may not be listed yet, or not any more; when
 it goes silent, the freshness deadline tells. When it speaks again, the silence becomes a gap of the window in which it
 does. Nothing is ever filled in.
@@ -39,14 +39,13 @@ _SERIES = ["symbol", "interval"]
 Ticks = NDArray[np.int64]
 
 
-def find(bars: pd.DataFrame, present: Iterable[str], loaded: Iterable[Window], until: datetime) -> list[Gap]:
+def find(bars: pd.DataFrame, present: Iterable[str], loaded: Iterable[Window]) -> list[Gap]:
     """Every gap of the series in ``present``, in order.
 
     Args:
         bars: what is known, all versions: ``symbol``, ``interval``, ``event_time``, ``available_at``.
-        present: series (``BTCUSDT 1h``) that had bars in the window, for open-ended gaps.
-        loaded: windows that have been asked for; a bar is due when its close and the usual delay lie in one.
-        until: end of the window (UTC); nothing is due at or after it.
+        present: the series to look at, such as ``BTCUSDT 1h``.
+        loaded: windows that have been asked for; a bar is due when its close, and the usual delay, lie in one.
     """
     named, found = set(present), []
     asked = np.array([[_tick(window.start), _tick(window.end)] for window in loaded], dtype=np.int64).reshape(-1, 2)
@@ -57,18 +56,18 @@ def find(bars: pd.DataFrame, present: Iterable[str], loaded: Iterable[Window], u
         late = _length(max((rows["available_at"] - rows["event_time"]).median(), step))
         found += [Gap(Kind.BARS.value, series, _instant(a), _instant(b), count, open_ended)
                   for a, b, count, open_ended in holes(
-                      _ticks(pd.DatetimeIndex(rows["event_time"])), _length(step), _tick(until) - late, asked - late)]
+                      _ticks(pd.DatetimeIndex(rows["event_time"])), _length(step), asked - late)]
     return found
 
 
-def holes(times: Ticks, step: int, until: int, asked: Ticks) -> list[tuple[int, int, int, bool]]:
+def holes(times: Ticks, step: int, asked: Ticks) -> list[tuple[int, int, int, bool]]:
     """Missing stretches of a grid, in microseconds since 1970.
 
     Args:
         times: opens of the bars there are, any order; doubles do not matter.
         step: their distance.
-        until: opens at or after this one are not due yet.
-        asked: half-open stretches of opens that were asked for, shape (stretches, 2).
+        asked: half-open stretches of opens that were asked for, one per window, shape (stretches, 2). After the last
+            bar, those are missed that were asked for together with it.
 
     Returns:
         ``(start, end, missing, open_ended)`` each, in order: the first missing open, one step after the last missing
@@ -78,14 +77,15 @@ def holes(times: Ticks, step: int, until: int, asked: Ticks) -> list[tuple[int, 
     if not len(known):
         return []
     rests = not _weekend(known).any() and len(np.unique((known // _DAY + 3) // 7)) >= WEEKS
+    together = asked[(asked[:, 0] <= known[-1]) & (known[-1] < asked[:, 1]), 1]
     found = []
-    after = np.append(known[1:], max(until, known[-1] + step))
-    for at in np.flatnonzero(after - known > step):
+    after = np.append(known[1:], max([known[-1] + step, *together]))
+    for at in map(int, np.flatnonzero(after - known > step)):
         missing = np.arange(known[at] + step, after[at], step)
         missing = missing[~_weekend(missing)] if rests else missing
         missing = missing[((missing[:, None] >= asked[:, 0]) & (missing[:, None] < asked[:, 1])).any(axis=1)]
         if len(missing):
-            found.append((int(missing[0]), int(missing[-1]) + step, len(missing), bool(at == len(known) - 1)))
+            found.append((int(missing[0]), int(missing[-1]) + step, len(missing), at == len(known) - 1))
     return found
 
 

@@ -85,7 +85,7 @@ def settle(warehouse: Warehouse, bars: pd.DataFrame | None, window: Window, *, a
     with warehouse.begin() as connection:
         written.lock(connection, Kind.BARS.value)
         known = asof.grid(connection, start=start, end=end, symbols=sorted(set(bars["symbol"])))
-        found = grid.find(known, present, _loaded(connection, bars, start, window), window.end)
+        found = grid.find(known, present, _loaded(connection, bars, start, window))
         firsts = known.groupby(["symbol", "interval"])["event_time"].min()
         since = {f"{symbol} {interval}": first.to_pydatetime() for (symbol, interval), first in firsts.items()
                  if f"{symbol} {interval}" in present}
@@ -173,7 +173,7 @@ def _new_gaps(warehouse: Warehouse, known: pd.DataFrame, clean: pd.DataFrame, wi
         return []
     with warehouse.begin() as connection:
         loaded = _loaded(connection, clean, _around(clean, window)[0], window)
-    found = grid.find(pd.concat([known[columns], clean[columns]]), _present(clean), loaded, window.end)
+    found = grid.find(pd.concat([known[columns], clean[columns]]), _present(clean), loaded)
     if not found:
         return []
     old = written.list_rows(warehouse, kind=Kind.BARS.value, series=sorted({gap.series for gap in found}), waiting=True)

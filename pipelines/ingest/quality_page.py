@@ -18,6 +18,7 @@ _STYLE = """
 --track:#2a3440}}
 *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+h1,h3,p,li,b{overflow-wrap:anywhere}
 main{max-width:1080px;margin:0 auto;padding:32px 20px 64px}header{margin-bottom:20px}
 h1{font-size:24px;margin:0 0 4px;letter-spacing:-.01em}h2{font-size:17px;margin:0 0 12px}
 h3{font-size:13px;margin:18px 0 6px;color:var(--soft);font-weight:600}

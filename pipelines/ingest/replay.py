@@ -55,11 +55,11 @@ def replay(warehouse: Warehouse, ids: Sequence[int] | None = None, *, at: dateti
             else:
                 refused[int(row["id"])] = reason
         if passed:
-            rows = pd.concat(passed, ignore_index=True)
-            counts[kind] = facts.write(warehouse, kind, rows)
-            if kind is Kind.BARS:  # a mended bar closes its gap
-                known = rows["available_at"]
-                quality.settle(warehouse, rows, Window(known.min().to_pydatetime(), known.max().to_pydatetime()
+            mended = pd.concat(passed, ignore_index=True)
+            counts[kind] = facts.write(warehouse, kind, mended)
+            if kind is Kind.BARS:  # what is mended is not missing any more
+                known = mended["available_at"]
+                quality.settle(warehouse, mended, Window(known.min().to_pydatetime(), known.max().to_pydatetime()
                                                        + timedelta(microseconds=1)), at=at)
     # Marked last: a row whose fact was written but not marked is replayed again and found unchanged.
     quarantine.mark_replayed(warehouse, replayed, at)
