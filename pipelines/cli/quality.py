@@ -30,7 +30,8 @@ def schema(
     rows = [{"kind": name.value, "column": column, "type": declared.type, "unit": declared.unit or None,
              "key": column in SCHEMAS[name].key,
              "required": column in (*SCHEMAS[name].key, "available_at", *SCHEMAS[name].required),
-             "above": declared.above, "at_least": declared.at_least, "allowed": list(declared.allowed) or None,
+             "outcome": column in SCHEMAS[name].outcomes, "above": declared.above, "at_least": declared.at_least,
+             "allowed": list(declared.allowed) or None,
              "longest": declared.longest if declared.type == "str" else None, "meaning": declared.meaning}
             for name in (kind or list(Kind)) for column, declared in SCHEMAS[name].declared.items()]
     if json_output:
@@ -44,6 +45,7 @@ def schema(
 
 def _rule(row: Mapping[str, Any]) -> str | None:
     said = ["key" if row["key"] else "required" if row["required"] else ""]
+    said += ["outcome"] if row["outcome"] else []
     said += [f"> {row['above']:g}"] if row["above"] is not None else []
     said += [f">= {row['at_least']:g}"] if row["at_least"] is not None else []
     said += [" or ".join(row["allowed"])] if row["allowed"] else []

@@ -55,12 +55,13 @@ class FactSchema:
     """Columns of one kind of fact.
 
     ``key`` names the fact (with ``event_time``); ``declared`` describes every column, in order; ``required`` may not be
-    null.
+    null; ``outcomes`` are known only when it is over, so no feature may be made of them.
     """
 
     key: tuple[str, ...]
     declared: Mapping[str, Column]
     required: tuple[str, ...]
+    outcomes: tuple[str, ...] = ()
 
     @cached_property
     def values(self) -> dict[str, str]:
@@ -128,7 +129,6 @@ SCHEMAS: dict[Kind, FactSchema] = {
         required=("value", "source"),
     ),
     Kind.TRADES: FactSchema(
-        # Everything but symbol, side, entry and size is an outcome.
         key=("source", "trade_id", "event_time"),
         declared={
             "source": Column("str", "the log it came from"),
@@ -145,6 +145,7 @@ SCHEMAS: dict[Kind, FactSchema] = {
             "exit_reason": Column("str", "why it was closed"),
         },
         required=("symbol", "side", "entry_price"),
+        outcomes=("closed_at", "exit_price", "profit_ratio", "exit_reason"),
     ),
 }
 
