@@ -95,7 +95,8 @@ def alarm(warehouse: Warehouse, quality: Quality, *, at: datetime) -> list[str]:
             loaded = derived.read(connection, tables.loads, columns=["window_end"], where={"dataset": kind.value},
                                   order=["-window_end"], limit=1)
         if not loaded.empty:
-            as_of = asof.just_before(loaded["window_end"][0].to_pydatetime())
+            # A window that is not over yet says nothing about the time to come.
+            as_of = min(asof.just_before(loaded["window_end"][0].to_pydatetime()), at)
             found += stale(read(warehouse, quality, as_of, [kind]))
     said = []
     with warehouse.begin() as connection:

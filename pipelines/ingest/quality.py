@@ -21,12 +21,14 @@ from pipelines.contracts.records import Gap, Refused, WriteCounts
 from pipelines.contracts.window import Window
 from pipelines.ingest import freshness, quality_report
 from pipelines.ingest import gaps as grid
-from pipelines.ingest.checks import Checked, examine
+from pipelines.ingest.checks import Checked, examine, interval_length
 from pipelines.ingest.quality_report import Evidence, Report
 from pipelines.ingest.series import Finding, check_series, delivery
 from pipelines.store import Warehouse, asof, derived, quarantine, tables
 from pipelines.store import gaps as written
 
+#: Bars of a series that are looked at on each side of a window, at most.
+MOST_BARS = 10_000
 #: Kinds whose series are compared with what was known before the window.
 COMPARED = (Kind.BARS, Kind.INDICATORS)
 _FAR = datetime(9999, 1, 1, tzinfo=UTC)
@@ -60,7 +62,8 @@ def take(warehouse: Warehouse, provider: Provider, window: Window, batch: Batch,
     refused = [*batch.refused, *(row for result in checked.values() for row in result.refused)]
     known = {kind: _known(warehouse, kind, checked[kind].clean, window) for kind in COMPARED if kind in checked}
     again = grid.Again()
-    if Kind.BARS in known and (new := _new_gaps(warehouse, known[Kind.BARS], checked[Kind.BARS].clean, window)):
+    if Kind.BARS in known and (new := _new_gaps(
+            warehouse, known[Kind.BARS], checked[Kind.BARS].clean, window, at)):
         again = grid.ask_again(provider, new, window)
         if again.bars:
             # With the first answer, for contradictions between the two.
@@ -85,7 +88,7 @@ def settle(warehouse: Warehouse, bars: pd.DataFrame | None, window: Window, *, a
     with warehouse.begin() as connection:
         written.lock(connection, Kind.BARS.value)
         known = asof.grid(connection, start=start, end=end, symbols=sorted(set(bars["symbol"])))
-        found = grid.find(known, present, _loaded(connection, bars, start, window))
+        found = grid.find(known, present, _loaded(connection, bars, start, window, at))
         firsts = known.groupby(["symbol", "interval"])["event_time"].min()
         since = {f"{symbol} {interval}": first.to_pydatetime() for (symbol, interval), first in firsts.items()
                  if f"{symbol} {interval}" in present}
@@ -159,20 +162,23 @@ def _known(warehouse: Warehouse, kind: Kind, clean: pd.DataFrame, window: Window
 
 def _around(rows: pd.DataFrame, window: Window) -> tuple[datetime, datetime]:
     first, last = rows["event_time"].min().to_pydatetime(), rows["event_time"].max().to_pydatetime()
-    return min(first, window.start) - grid.LOOK_AROUND, max(last, window.end) + grid.LOOK_AROUND
+    steps = [interval_length(interval) for interval in set(rows["interval"])] if "interval" in rows else []
+    reach = min([grid.LOOK_AROUND, *(MOST_BARS * step for step in steps if step is not None)])
+    return min(first, window.start) - reach, max(last, window.end) + reach
 
 
 def _before(known: pd.DataFrame | None, window: Window) -> pd.DataFrame | None:
     return None if known is None or known.empty else known[known["available_at"] < pd.Timestamp(window.start)]
 
 
-def _new_gaps(warehouse: Warehouse, known: pd.DataFrame, clean: pd.DataFrame, window: Window) -> list[Gap]:
+def _new_gaps(warehouse: Warehouse, known: pd.DataFrame, clean: pd.DataFrame, window: Window,
+              at: datetime) -> list[Gap]:
     """Gaps that are not written down yet."""
     columns = ["symbol", "interval", "event_time", "available_at"]
     if clean.empty:
         return []
     with warehouse.begin() as connection:
-        loaded = _loaded(connection, clean, _around(clean, window)[0], window)
+        loaded = _loaded(connection, clean, _around(clean, window)[0], window, at)
     found = grid.find(pd.concat([known[columns], clean[columns]]), _present(clean), loaded)
     if not found:
         return []
@@ -181,13 +187,14 @@ def _new_gaps(warehouse: Warehouse, known: pd.DataFrame, clean: pd.DataFrame, wi
     return [gap for gap in found if (gap.series, pd.Timestamp(gap.start), pd.Timestamp(gap.end)) not in seen]
 
 
-def _loaded(connection: Connection, bars: pd.DataFrame, start: datetime, window: Window) -> list[Window]:
-    """The windows of these symbols that end after ``start`` and were asked for, this one included."""
+def _loaded(connection: Connection, bars: pd.DataFrame, start: datetime, window: Window, at: datetime) -> list[Window]:
+    """The windows of these symbols that end after ``start`` and were asked for, this one included, as far as they are
+    over at ``at``."""
     names = [Kind.BARS.value, *(f"{Kind.BARS.value}/{symbol}" for symbol in sorted(set(bars["symbol"])))]
     rows = derived.read(connection, tables.loads, columns=["window_start", "window_end"], where={"dataset": names},
                         by="window_end", start=start)
     marked = {Window(row.window_start.to_pydatetime(), row.window_end.to_pydatetime()) for row in rows.itertuples()}
-    return sorted({*marked, window})
+    return sorted(Window(item.start, min(item.end, at)) for item in {*marked, window} if item.start < at)
 
 
 def _present(bars: pd.DataFrame) -> set[str]:

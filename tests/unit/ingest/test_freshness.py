@@ -104,3 +104,9 @@ def test_an_ingestion_that_does_not_run_is_no_stale_feed(warehouse):
     """The clock is data time: what was loaded was fresh at its end, whatever the hour is now."""
     store(warehouse, bars(range(0, 23), "BTCUSDT"), through=24)
     assert alarm(warehouse, Quality(), at=AT) == []
+
+
+def test_a_window_that_is_not_over_raises_no_alarm(warehouse):
+    store(warehouse, bars(range(0, 23), "BTCUSDT"), through=24 * 365)
+    assert alarm(warehouse, Quality(), at=T + 24 * HOUR) == []
+    assert len(alarm(warehouse, Quality(), at=T + 48 * HOUR)) == 1

@@ -136,6 +136,12 @@ def test_not_listed_yet_and_not_any_more_are_no_gaps(warehouse):
     assert len(exchange.asked) == 3
 
 
+def test_what_is_still_to_come_is_not_missing(warehouse):
+    exchange = Exchange({"BTCUSDT": range(-1, 10)})
+    assert run(warehouse, exchange, day(0), at=START + 10.5 * HOUR).missing_bars == 0
+    assert run(warehouse, exchange, day(0), at=START + 14.5 * HOUR).missing_bars == 4
+
+
 def test_a_day_of_silence_is_a_gap_when_the_series_speaks_again(warehouse):
     exchange = Exchange({"BTCUSDT": range(-1, 71), "ETHUSDT": [*range(-1, 23), *range(50, 71)]})
     assert [run(warehouse, exchange, day(number), at=AT).missing_bars for number in range(3)] == [0, 0, 27]
