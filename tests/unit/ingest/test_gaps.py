@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.config import ROOT
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.ports import Batch
 from pipelines.contracts.records import Gap, Refused
@@ -173,3 +174,24 @@ def test_a_second_request_that_fails_spoils_nothing(error):
     again = ask_again(Scripted(Batch({Kind.BARS: bars([5])}), error), [gap(5, 6), gap(15, 16)], WINDOW)
     assert again.bars == 1
     assert again.trouble == f"{type(error).__name__}: {error}"
+
+
+DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no development data in {DATA}")
+def test_the_maintenance_of_a_real_exchange():
+    """Seven outages, twelve hours, counted by whoever described these files; newest first, as found."""
+    frames = []
+    for coin in ("ADA", "BNB"):
+        raw = pd.read_csv(DATA / "crypto_hourly_spot_cdd" / f"Binance_{coin}USDT_1h_as_found.csv.gz")
+        times = pd.to_datetime(raw["unix"], unit="ms", utc=True).dt.as_unit("us")
+        frames.append(pd.DataFrame({"symbol": coin, "interval": "1h", "event_time": times,
+                                    "available_at": times + pd.Timedelta(hours=1)}))
+    known = pd.concat(frames)
+    window = Window(known["available_at"].min().to_pydatetime(), known["available_at"].max().to_pydatetime())
+    found = find(known, {"ADA 1h", "BNB 1h"}, [window])
+    for series in ("ADA 1h", "BNB 1h"):
+        mine = [gap for gap in found if gap.series == series]
+        assert (len(mine), sum(gap.missing for gap in mine)) == (7, 12)

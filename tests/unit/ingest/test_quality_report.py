@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from pipelines.config import ROOT
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.records import Gap, Refused, WriteCounts
 from pipelines.contracts.window import Window
@@ -84,6 +85,22 @@ def test_the_win_rate_of_closed_trades():
     assert (found.closed, found.wins, found.rate) == (5, 3, 0.6)
     assert win_rate(frame[5:6]).rate is None
     assert wilson(0, 0) == (None, None)
+
+
+TRADES = ROOT.parent / "shared" / "data" / "trade_log_bbrsi_2021" / "trades.parquet"
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not TRADES.is_file(), reason=f"no development data in {TRADES}")
+def test_the_win_rate_of_a_real_log():
+    """779 closed trades of which 47.9 % won, as its own summary says."""
+    raw = pd.read_parquet(TRADES)
+    opened, closed = (pd.to_datetime(raw[name], utc=True) for name in ("open_date", "close_date"))
+    found = win_rate(pd.DataFrame({
+        "source": "log", "trade_id": [str(number) for number in range(len(raw))], "event_time": opened,
+        "available_at": closed, "symbol": raw["pair"], "side": "long", "entry_price": raw["open_rate"],
+        "closed_at": closed, "exit_price": raw["close_rate"], "profit_ratio": raw["profit_ratio"]}))
+    assert (found.closed, round(100 * (found.rate or 0), 1)) == (779, 47.9)
 
 
 class Tags(HTMLParser):
