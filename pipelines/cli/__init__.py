@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from pipelines.cli import calibrate, provenance, quarantine, registry, sentiment_report, shadow, stack, stages
+from pipelines.cli import calibrate, provenance, quality, quarantine, registry, sentiment_report, shadow, stack, stages
 from pipelines.cli.output import complain
 from pipelines.errors import ConfigError, TidemarkError
 
@@ -27,6 +27,7 @@ registry.register(app)
 provenance.register(app)
 shadow.register(app)
 sentiment_report.register(app)
+quality.register(app)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(calibrate.app, name="calibrate")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -32,6 +34,14 @@ def read_times(raw: pd.Series, spec: TimeSpec) -> pd.Series:
     if spec.unit == "date":
         times = times.dt.tz_convert(spec.tz).dt.normalize().dt.tz_convert("UTC")
     return times.astype(TIME)
+
+
+def other_unit(value: object, spec: TimeSpec) -> str:
+    """``; it looks like ms`` for a number whose size is that of another unit than the one it was read with."""
+    if spec.unit not in _MICROSECONDS or not re.match(_NUMBER, str(value)):
+        return ""
+    unit = next((name for size, name in _SIZES if abs(float(str(value))) < size), spec.unit)
+    return "" if unit == spec.unit else f"; it looks like {unit}"
 
 
 def _numbers(raw: pd.Series, spec: TimeSpec) -> pd.Series:
