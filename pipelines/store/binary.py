@@ -18,10 +18,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
-_EPOCH = np.datetime64("2000-01-01", "us").astype(np.int64)
+_EPOCH = int(np.datetime64("2000-01-01", "us").astype(np.int64))
+#: A time before this would wrap around, or be minus infinity; at it, the server says "out of range".
+_EARLIEST = -2**63 + _EPOCH + 1
 _NULL = -1
 #: Rows encoded at a time: the server takes one batch in while the next is made.
-_BATCH = 1 << 15
+_BATCH = 1 << 13
 #: What the driver hands to the connection at once, in bytes. Its default of 8 kB costs a call each.
 READ_SIZE = 1 << 20
 
@@ -78,7 +80,7 @@ def _fixed(array: pa.Array, column: Column[Any]) -> np.ndarray[Any, Any] | None:
     """(rows,) big-endian values of a type of fixed width (0 where null); None for texts."""
     match column.type:
         case DateTime():
-            return (_numbers(array.cast(pa.int64())) - _EPOCH).astype(">i8")
+            return (np.maximum(_numbers(array.cast(pa.int64())), _EARLIEST) - _EPOCH).astype(">i8")
         case Double():
             return _numbers(array).astype(">f8")
         case Boolean():
