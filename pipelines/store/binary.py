@@ -80,7 +80,8 @@ def _fixed(array: pa.Array, column: Column[Any]) -> np.ndarray[Any, Any] | None:
     """(rows,) big-endian values of a type of fixed width (0 where null); None for texts."""
     match column.type:
         case DateTime():
-            return (np.maximum(_numbers(array.cast(pa.int64())), _EARLIEST) - _EPOCH).astype(">i8")
+            since = np.maximum(_numbers(array.cast(pa.int64())), _EARLIEST) - _EPOCH
+            return np.asarray(since.astype(">i8"))
         case Double():
             return _numbers(array).astype(">f8")
         case Boolean():
