@@ -18,7 +18,8 @@ spaces = st.sampled_from(" \t\n\r\x0b\x0c\x1c\x1f\x85\xa0\u2003\u2028\u3000\u200
 pieces = st.one_of(
     spaces, st.text(max_size=4), st.sampled_from([
         "$LOVE", "$love.", "$5", "$", "$$moon", "DON'T", "don\u2019t", "GOOD!!", ":)", "'n't", "to", "the", "moon",
-        "TO", "THE", "MOON!", "\u0130", "\u212a", "\u017f", "\u00df", "10", "x", "but", "not", "😀", "\ud83d", "\ude00"]))
+        "TO", "THE", "MOON!", "\u0130", "\u212a", "\u017f", "\u00df", "10", "x", "but", "not", "😀",
+        "\ud83d", "\ude00"]))
 
 
 def as_python(texts: list[str]) -> list[list[str]]:
