@@ -54,12 +54,13 @@ def write(warehouse: Warehouse, kind: Kind, frame: pd.DataFrame, *,
         if len(new) < len(present):
             counts += _write_known(connection, table, schema, rows.filter(~np.isin(month_of, new)) if new else rows)
         again = []
-        for month in new:  # last, as attaching them locks out who attaches others
-            fresh = rows.filter(month_of == month) if len(present) > 1 else rows
-            first, later = _first(fresh)
-            months.load(connection, table, month, first)
+        for month in new:
+            first, later = _first(rows.filter(month_of == month) if len(present) > 1 else rows)
+            months.build(connection, table, month, first)
             counts += WriteCounts(inserted=len(first))
             again.append(later)
+        for month in new:  # last, as it locks out who attaches others
+            months.attach(connection, table, month)
         for later in again:
             counts += _merge(connection, table, schema, later) if len(later) else WriteCounts()
         return counts

@@ -45,23 +45,30 @@ def missing(connection: Connection, table: Table, months: Iterable[Month]) -> li
     return [month for name, month in by_name.items() if name not in there]
 
 
-def load(connection: Connection, table: Table, month: Month, rows: pa.Table) -> None:
-    """Make the partition of a locked month that is missing, filled with rows of distinct keys."""
-    name = _name(table, month)
-    built = f"{name}_new"  # the lock on the month makes it ours alone
-    frames.run(connection, f"CREATE TABLE {SCHEMA}.{built} (LIKE {SCHEMA}.{table.name} "
-                           "INCLUDING ALL EXCLUDING INDEXES)")
-    frames.copy(connection, f"{SCHEMA}.{built}", rows, [table.c[column] for column in rows.column_names])
+def build(connection: Connection, table: Table, month: Month, rows: pa.Table) -> None:
+    """Fill a table of its own with the rows, of distinct keys, of a locked month that is missing."""
+    built = _built(table, month)  # the lock on the month makes it ours alone
+    frames.run(connection, f"CREATE TABLE {built} (LIKE {SCHEMA}.{table.name} INCLUDING ALL EXCLUDING INDEXES)")
+    frames.copy(connection, built, rows, [table.c[column] for column in rows.column_names])
+
+
+def attach(connection: Connection, table: Table, month: Month) -> None:
+    """Make what was built for the month its partition, with key and indexes."""
+    built, name = _built(table, month), _name(table, month)
     frames.run(connection, "SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))",
                name=f"tidemark:months:{table.name}")
     if missing(connection, table, [month]):
-        frames.run(connection, f"ALTER TABLE {SCHEMA}.{built} RENAME TO {name}")
+        frames.run(connection, f"ALTER TABLE {built} RENAME TO {name}")
         frames.run(connection, f"ALTER TABLE {SCHEMA}.{table.name} ATTACH PARTITION {SCHEMA}.{name} "
                                f"FOR VALUES FROM ('{month}-01 00:00+00') TO ('{month + 1}-01 00:00+00')")
     else:  # made meanwhile by who makes months ahead
-        frames.run(connection, f"INSERT INTO {SCHEMA}.{table.name} SELECT * FROM {SCHEMA}.{built}")
-        frames.run(connection, f"DROP TABLE {SCHEMA}.{built}")
+        frames.run(connection, f"INSERT INTO {SCHEMA}.{table.name} SELECT * FROM {built}")
+        frames.run(connection, f"DROP TABLE {built}")
 
 
 def _name(table: Table, month: Month) -> str:
     return f"{table.name}_{str(month).replace('-', '_')}"
+
+
+def _built(table: Table, month: Month) -> str:
+    return f"{SCHEMA}.{_name(table, month)}_new"

@@ -157,7 +157,8 @@ def test_nobody_waits_for_a_month_being_loaded_nor_sees_it(warehouse: Warehouse)
     with warehouse.begin() as loading:
         month = np.datetime64("2024-01")
         months.lock(loading, facts.FACTS[Kind.BARS], [month])
-        months.load(loading, facts.FACTS[Kind.BARS], month, first)
+        months.build(loading, facts.FACTS[Kind.BARS], month, first)
+        months.attach(loading, facts.FACTS[Kind.BARS], month)
         with warehouse.begin() as other:
             other.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
             assert other.exec_driver_sql("SELECT count(*) FROM bars").scalar_one() == 0
