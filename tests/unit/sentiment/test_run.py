@@ -49,8 +49,8 @@ def some_documents(days: int, seed: int) -> pd.DataFrame:
 
 
 def everything(warehouse: Warehouse) -> list[pd.DataFrame]:
-    return [derived.read(warehouse, table) for table in (tables.sentiment_scores, tables.mentions,
-                                                         tables.sentiment_aggregates)]
+    return [derived.read(warehouse, table) for table in (
+        tables.sentiment_scores, tables.mentions, tables.sentiment_aggregates, tables.source_credibility)]
 
 
 def assert_same(one: list[pd.DataFrame], other: list[pd.DataFrame]) -> None:
@@ -60,7 +60,7 @@ def assert_same(one: list[pd.DataFrame], other: list[pd.DataFrame]) -> None:
 
 def clear(warehouse: Warehouse) -> None:
     with warehouse.begin() as connection:
-        connection.execute(text("TRUNCATE sentiment_scores, mentions, sentiment_aggregates"))
+        connection.execute(text("TRUNCATE sentiment_scores, mentions, sentiment_aggregates, source_credibility"))
 
 
 @pytest.fixture
@@ -79,8 +79,8 @@ def test_scores_mentions_and_aggregates(warehouse: Warehouse) -> None:
         ("before", START - 2 * HOUR, START - 1 * HOUR, "I hate btc"),
         ("tomorrow", START, START + DAY, "I love btc")]))
     report = run.run(warehouse, Window(START, START + DAY))
-    assert (report.scored, report.mentions, report.aggregates) == (3, 3, 24 * 3 * 4)
-    scores, mentions, aggregates = everything(warehouse)
+    assert (report.scored, report.mentions, report.aggregates) == (3, 3, 144 * 3 * 4)
+    scores, mentions, aggregates, _ = everything(warehouse)
     assert scores["doc_id"].tolist() == ["a", "b", "before", "late"]
     assert set(scores["scorer"]) == {run.SCORER}
     assert mentions[["doc_id", "symbol", "label"]].to_numpy().tolist() == [
@@ -145,7 +145,7 @@ def test_the_future_changes_nothing(warehouse: Warehouse, hours: int) -> None:
     clear(warehouse)
     run.run(warehouse, Window(START, START + 4 * DAY))
     limit = pd.Timestamp(cut)
-    for name, past, whole in zip("smw", known, everything(warehouse), strict=True):
+    for name, past, whole in zip("smwc", known, everything(warehouse), strict=True):
         keep = (whole["available_at"] <= limit)
         if name != "s":  # symbols whose bars were written afterwards are new in the past as well
             keep &= whole["symbol"].isin(["BTCUSDT", MARKET])
@@ -177,7 +177,7 @@ def test_mentions_that_are_found_no_more_are_dropped(loaded: Warehouse) -> None:
 
 def test_an_empty_partition(warehouse: Warehouse) -> None:
     report = run.run(warehouse, Window(START, START + DAY))
-    assert (report.scored, report.mentions, report.aggregates) == (0, 0, 24 * 4)
+    assert (report.scored, report.mentions, report.aggregates) == (0, 0, 144 * 4)
 
 
 def test_the_text_of_a_document_has_its_title_once() -> None:
