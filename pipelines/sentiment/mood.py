@@ -79,7 +79,9 @@ def market_mood(bars: pd.DataFrame, indicators: pd.DataFrame, social: pd.DataFra
         bars: latest revisions known at ``as_of``, ``DAYS`` and 30 days back: ``symbol``, ``interval``, ``event_time``,
             ``close``, ``volume``.
         indicators: all revisions known: ``name``, ``event_time``, ``available_at``, ``revision``, ``value``.
-        social: aggregates of ``*`` over one day: ``at``, ``weighted``, ``coverage``.
+        social: aggregates of ``*`` over one day, one a day: ``at``, ``weighted``, ``coverage``.
+
+    Past days are compared as they are known at ``as_of``; public indices count from when they were public.
     """
     moments = [as_of - number * _DAY for number in range(DAYS)]
     prices = _Basket(bars[pd.to_datetime(bars["event_time"], utc=True) < as_of])
@@ -182,7 +184,8 @@ class _Basket:
             return _nan(moments)
         day, usual = self._volume[last] - self._volume[before], (self._volume[last] - self._volume[first]) / _USUAL.days
         traded = usual > 0
-        ratio = np.where(traded, day / np.where(traded, usual, 1.0), 0.0).sum(axis=1) / np.maximum(traded.sum(axis=1), 1)
+        ratio = np.where(traded, day / np.where(traded, usual, 1.0), 0.0).sum(axis=1)
+        ratio /= np.maximum(traded.sum(axis=1), 1)
         sign = np.sign(self._sums[0][last] - self._sums[0][before])
         return np.where(full & traded.any(axis=1), sign * ratio, np.nan)
 
@@ -197,7 +200,7 @@ def _aged(values: Floats, newest: datetime | None, as_of: datetime, stale: timed
 
 
 def _social(social: pd.DataFrame, as_of: datetime) -> tuple[Floats, str | None]:
-    rows = social[social["at"] <= as_of].sort_values("at", ascending=False)
+    rows = social[social["at"] <= as_of].sort_values("at", ascending=False).head(DAYS)
     values = np.where(rows["coverage"] >= FEWEST_COLLECTED, rows["weighted"], np.nan).astype(np.float64)
     if rows.empty:
         return values, None
