@@ -44,7 +44,7 @@ class SentimentReport:
     duplicates: int
 
 
-def run(warehouse: Warehouse, window: Window, priors: Mapping[str, float] = credibility.PRIORS) -> SentimentReport:
+def run(warehouse: Warehouse, window: Window, configured: Mapping[str, float] | None = None) -> SentimentReport:
     """Score the documents whose first revision became available in ``window``, find their mentions, and aggregate at
     its full ten minutes. Rows that are there already do not change.
 
@@ -52,7 +52,7 @@ def run(warehouse: Warehouse, window: Window, priors: Mapping[str, float] = cred
     Needs the bars of the window and the week before, else no symbol is known and only the market (``*``) has rows.
 
     Args:
-        priors: configured weights of sources, see ``credibility.PRIORS``.
+        configured: weights of sources by name or kind, over those of ``credibility.PRIORS``.
 
     Raises:
         StoreUnavailable, StoreError
@@ -70,7 +70,8 @@ def run(warehouse: Warehouse, window: Window, priors: Mapping[str, float] = cred
         part.find_mentions()
         first, last = full_tick(window.start), full_tick(window.end)
         trusted = weights.learn(derived.read(connection, tables.mentions, by="available_at", start=history,
-                                             end=window.end), bars, documents, window, priors)
+                                             end=window.end), bars, documents, window,
+                                {**credibility.PRIORS, **(configured or {})})
         upsert(connection, tables.source_credibility, weights.stored(trusted, documents, window))
         weighed = weights.weigh(documents, text_of(documents), trusted)
         scores = part.scores.assign(weight=weighed["weight"], copy=weighed["copy"])

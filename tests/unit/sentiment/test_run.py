@@ -175,6 +175,15 @@ def test_any_cut_and_any_order_give_the_same_tables(warehouse: Warehouse, seed: 
         assert_same(everything(warehouse), whole)
 
 
+def test_configured_sources_weigh_what_was_configured(loaded: Warehouse) -> None:
+    window = Window(START, START + 2 * DAY)
+    run.run(loaded, window)
+    before = everything(loaded)[3]["weight"]
+    run.run(loaded, window, {"t": 1.5})
+    assert before.tolist() == [0.6]
+    assert everything(loaded)[3]["weight"].tolist() == [1.5]
+
+
 def test_what_is_learned_tomorrow_changes_nothing_today(warehouse: Warehouse) -> None:
     bars, posts = a_lively_world(8, 3)
     cut = START + 5 * DAY + 7 * HOUR

@@ -214,7 +214,8 @@ def test_arrivals_and_first_arrivals(warehouse: Warehouse) -> None:
             "kind": "post", "title": None, "text": [row[3] for row in rows], "url": None, "engagement": 1.0})
 
     facts.write(warehouse, Kind.DOCUMENTS, posts(
-        ("a", "1", 0, "x"), ("a", "2", 10, "x"), ("a", "3", 10 + 1 / 60, "x"), ("b", "4", 19, "x"), ("b", "5", 40, "x")))
+        ("a", "1", 0, "x"), ("a", "2", 10, "x"), ("a", "3", 10 + 1 / 60, "x"), ("b", "4", 19, "x"),
+        ("b", "5", 40, "x")))
     facts.write(warehouse, Kind.DOCUMENTS, posts(("a", "1", 25, "edited")))
     span = {"start": T0, "end": T0 + HOUR}
     first = int(T0.timestamp()) // 600
