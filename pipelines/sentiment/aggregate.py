@@ -32,8 +32,10 @@ COLUMNS = ("symbol", "window", "at", "available_at", "documents", "duplicates", 
 DECIMALS = 6
 #: Half-lives in a window; most steps of the decay; its unit.
 HALVINGS, STEPS, _DECAY = 4, 24, 100
-#: Effective documents at which confidence reaches one half of what agreement and coverage allow.
-HALF_CONFIDENT = 5.0
+#: Effective documents at which confidence reaches one half of what agreement and coverage allow: the variance of scores
+#: within windows over that between them. On Reddit posts of 2021-22 it is 65 to 125 for all posts and those about BTC,
+#: 14 to 33 for SOL (analysis of variance over windows of 1 h, 4 h and 1 d; docs/sentiment-aggregates.md).
+HALF_CONFIDENT = 50.0
 
 _SCALE = 10_000
 _LIMIT = round(THRESHOLD * _SCALE)

@@ -63,12 +63,17 @@ def run(warehouse: Warehouse, window: Window, configured: Mapping[str, float] | 
                      start=history - timedelta(hours=ALIVE_HOURS + 1))
     # One hour earlier than the first document: its mentions ask for the full hour before it.
     universe = Universe.of(bars, full_hour(history) - 1, full_hour(window.end))
+    first, last = full_tick(window.start), full_tick(window.end)
+    coverage = _coverage(warehouse, known, first, last)
+    missed = _missed(warehouse, Window(history, lead))
     with warehouse.begin() as connection:
-        _catch_up(warehouse, connection, universe, Window(history, lead))
+        if missed is not None:
+            earlier = _Part(connection, missed, universe, Window(history, lead), history)
+            earlier.score()
+            earlier.find_mentions()
         part = _Part(connection, documents, universe, window, lead)
         part.score()
         part.find_mentions()
-        first, last = full_tick(window.start), full_tick(window.end)
         trusted = weights.learn(derived.read(connection, tables.mentions, by="available_at", start=history,
                                              end=window.end), bars, documents, window,
                                 {**credibility.PRIORS, **(configured or {})})
@@ -76,7 +81,7 @@ def run(warehouse: Warehouse, window: Window, configured: Mapping[str, float] | 
         weighed = weights.weigh(documents, text_of(documents), trusted)
         scores = part.scores.assign(weight=weighed["weight"], copy=weighed["copy"])
         rows = aggregate(scores, part.mentions.merge(scores[[*_KEY, "compound", "weight", "copy"]], on=_KEY), universe,
-                         first, last, _coverage(warehouse, known, first, last))
+                         first, last, coverage)
         upsert(connection, tables.sentiment_aggregates, rows)
         report = SentimentReport(int(part.own.sum()), part.own_mentions, len(rows),
                                  int(weighed["copy"].to_numpy()[part.own].sum()))
@@ -98,16 +103,14 @@ def _documents(warehouse: Warehouse, start: datetime, end: datetime) -> pd.DataF
                      revisions="first")
 
 
-def _catch_up(warehouse: Warehouse, connection: Connection, universe: Universe, stretch: Window) -> None:
-    """Score what nobody has scored in a stretch before the partition. In order of time there is nothing to do."""
-    there = len(derived.read(connection, tables.sentiment_scores, columns=["doc_id"], where={"scorer": SCORER},
-                             by="available_at", start=stretch.start, end=stretch.end))
-    if there < asof.count(warehouse, Kind.DOCUMENTS, as_of=asof.just_before(stretch.end), start=stretch.start,
-                          end=stretch.end):
-        part = _Part(connection, _documents(warehouse, stretch.start, stretch.end), universe,
-                     Window(stretch.end, stretch.end + timedelta(microseconds=1)), stretch.start)
-        part.score()
-        part.find_mentions()
+def _missed(warehouse: Warehouse, stretch: Window) -> pd.DataFrame | None:
+    """The documents of a stretch before the partition, if any of them has no score. In order of time all have."""
+    scored = len(derived.read(warehouse, tables.sentiment_scores, columns=["doc_id"], where={"scorer": SCORER},
+                              by="available_at", start=stretch.start, end=stretch.end))
+    known = asof.just_before(stretch.end)
+    if scored == asof.count(warehouse, Kind.DOCUMENTS, as_of=known, start=stretch.start, end=stretch.end):
+        return None
+    return _documents(warehouse, stretch.start, stretch.end)
 
 
 def _coverage(warehouse: Warehouse, known: datetime, first: int, last: int) -> outages.Floats:

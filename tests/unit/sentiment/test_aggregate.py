@@ -148,7 +148,7 @@ def test_equals_a_plain_loop(rows: list[Line]) -> None:
         assert line["weighted"] == pytest.approx(np.average(compound, weights=weight), abs=2e-6)
         effective = weight.sum()**2 / (weight**2).sum()
         assert line["confidence"] == pytest.approx(
-            effective / (effective + 5) * (1 - compound.std(ddof=0)) * share, abs=2e-6)
+            effective / (effective + 50) * (1 - compound.std(ddof=0)) * share, abs=2e-6)
 
 
 def faded(age: pd.Timedelta, window: str) -> int:
@@ -174,7 +174,7 @@ def test_fresh_documents_weigh_more_and_copies_nothing() -> None:
 
 
 @pytest.mark.parametrize(("count", "compound", "coverage", "expected"), [
-    (5, 0.5, 1.0, 0.5), (5, 0.5, 0.5, 0.25), (95, 0.5, 1.0, 0.95), (1, 0.5, 1.0, 1 / 6), (0, 0.5, 1.0, 0.0)])
+    (50, 0.5, 1.0, 0.5), (50, 0.5, 0.5, 0.25), (950, 0.5, 1.0, 0.95), (1, 0.5, 1.0, 1 / 51), (0, 0.5, 1.0, 0.0)])
 def test_confidence_grows_with_documents_and_falls_with_holes(count: int, compound: float, coverage: float,
                                                               expected: float) -> None:
     scores = documents([(0.95, compound)] * count)
