@@ -86,7 +86,7 @@ def run(warehouse: Warehouse, window: Window, configured: Mapping[str, float] | 
         report = SentimentReport(int(part.own.sum()), part.own_mentions, len(rows),
                                  int(weighed["copy"].to_numpy()[part.own].sum()))
         loads.mark(connection, DATASET, window, rows=report.scored, digest=None, at=window.end)
-    if report.scored and not universe.symbols:
+    if report.scored and not universe.alive[:, full_hour(lead) - universe.first:].any():
         _log.warning("no bars are known in the week before %s: %d documents count for the market only; load the bars "
                      "and run this partition again", window.end, report.scored)
     return report

@@ -157,8 +157,8 @@ def test_the_dead_days_of_the_reddit_set_are_found_and_its_quiet_nights_are_not(
     listed = np.repeat([start + timedelta(days=day) in DEAD_DAYS for day in range(days)], 24)
     assert listed.sum() == 17 * 24
     assert dead[listed].all()  # recall by hour: 1
-    # What else is dead are the edges of those days and outages of hours to two days that nobody listed: each at least
-    # one and a half hours without a post where 14 and more were the habit. Most empty hours are not.
+    # What else is dead are the edges of those days and outages of hours to two days that nobody listed: in each of them
+    # at least 14 posts were expected and none came. Most empty hours are not.
     assert empty[dead].mean() > 0.97
     assert (empty & ~dead).sum() > 400
     assert silence.improbable.reshape(-1, TICKS)[:, -1][listed].all()  # known on the day itself, not only afterwards
