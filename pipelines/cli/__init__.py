@@ -9,7 +9,18 @@ import sys
 
 import typer
 
-from pipelines.cli import calibrate, provenance, quality, quarantine, registry, sentiment_report, shadow, stack, stages
+from pipelines.cli import (
+    calibrate,
+    mood,
+    provenance,
+    quality,
+    quarantine,
+    registry,
+    sentiment_report,
+    shadow,
+    stack,
+    stages,
+)
 from pipelines.cli.output import complain
 from pipelines.errors import ConfigError, TidemarkError
 
@@ -28,6 +39,7 @@ provenance.register(app)
 shadow.register(app)
 sentiment_report.register(app)
 quality.register(app)
+mood.register(app)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(calibrate.app, name="calibrate")
 
