@@ -23,7 +23,8 @@ class Http(BaseModel):
         deadline: seconds for one whole answer.
         rate: requests a second, per provider; bursts up to ``burst``.
         attempts: tries of one request, the first included.
-        backoff: seconds before the second try; doubled each time.
+        backoff: at most so many seconds before the second try, twice as many before each next one; how many of
+            them is drawn at random (full jitter).
         longest_wait: the longest ``Retry-After`` in seconds that is waited for here; a longer one is the scheduler's.
         most_bytes: of one answer, after decompression.
         overlap_hours: how far behind a window is read again, for revisions and what was published late.

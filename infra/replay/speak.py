@@ -81,6 +81,8 @@ def klines(request: Request, world: World) -> Spoken:
     query = request.query
     rows = world.rows(Kind.BARS)
     rows = rows[(rows["symbol"] == query.get("symbol")) & (rows["interval"] == query.get("interval"))]
+    if query.get("symbol") not in set(world.rows(Kind.BARS)["symbol"]):
+        return said({"code": -1121, "msg": "Invalid symbol."}, 400)
     start, end = int(query.get("startTime", 0)), int(query.get("endTime", 1 << 60))
     limit = min(int(query.get("limit", 500)), 1000)
     shift = 3 * HOUR_MS if "zone" in world.faults else 0
@@ -99,7 +101,8 @@ def fear_greed(request: Request, world: World) -> Spoken:
     rows = world.rows(Kind.INDICATORS)
     rows = rows[rows["name"] == "fear_greed"].iloc[::-1]
     shift = 3 * 3600 if "zone" in world.faults else 0
-    data = [{"value": str(row.value) if row.value != row.value else f"{row.value:g}", "value_classification": "Fear",
+    data = [{"value": f"{row.value:g}" if isinstance(row.value, float) else str(row.value),
+             "value_classification": "Fear",
              "timestamp": str(ms(row.event_time) // 1000 + shift), **beside(row.components)}
             for row in rows.itertuples(index=False)]
     limit = int(request.query.get("limit", 1))
@@ -111,17 +114,24 @@ def _sheet(lines: list[str], world: World, head: str) -> Spoken:
     return 200, "\r\n".join([head, *turned(lines, world), ""]).encode(), "text/csv"
 
 
+def _day(at: pd.Timestamp, world: World, pattern: str) -> str:
+    """A date as a sheet writes it; the fault ``zone`` says an hour and an offset that no date has."""
+    if "zone" in world.faults:
+        return at.tz_convert(timezone(timedelta(hours=3))).isoformat()
+    return at.strftime(pattern)
+
+
 def vix(request: Request, world: World) -> Spoken:
     """CBOE: the VIX since its beginning."""
     rows = world.rows(Kind.INDICATORS)
-    return _sheet([f"{row.event_time:%m/%d/%Y},{row.value},{row.value},{row.value},{row.value}"
+    return _sheet([f"{_day(row.event_time, world, '%m/%d/%Y')},{row.value},{row.value},{row.value},{row.value}"
                    for row in rows[rows["name"] == "vix"].itertuples(index=False)], world, "DATE,OPEN,HIGH,LOW,CLOSE")
 
 
 def put_call(request: Request, world: World) -> Spoken:
     """CBOE: put/call ratios below small print, dates without leading zeros."""
     rows = world.rows(Kind.INDICATORS)
-    return _sheet([f"{row.event_time.month}/{row.event_time.day}/{row.event_time.year},100,100,200,{row.value}"
+    return _sheet([f"{_day(row.event_time, world, '%-m/%-d/%Y')},100,100,200,{row.value}"
                    for row in rows[rows["name"] == "put_call"].itertuples(index=False)], world,
                   '"Cboe Volume and Put/Call Ratio data is compiled for the convenience of site visitors, and is '
                   'furnished without responsibility for accuracy"\r\n,,PRODUCT: TOTAL\r\n'
@@ -243,7 +253,7 @@ def stooq(request: Request, world: World) -> Spoken:
                 & (day >= request.query["d1"]) & (day <= request.query["d2"])]
     if not len(rows):
         return 200, b"No data", "text/plain"
-    return _sheet([f"{row.event_time:%Y-%m-%d},{row.open},{row.high},{row.low},{row.close},{row.volume}"
+    return _sheet([f"{_day(row.event_time, world, '%Y-%m-%d')},{row.open},{row.high},{row.low},{row.close},{row.volume}"
                    for row in rows.itertuples(index=False)], world, "Date,Open,High,Low,Close,Volume")
 
 

@@ -116,6 +116,7 @@ class World:
             else:
                 frame.loc[hit("nan"), value] = float("nan")
                 frame.loc[hit("huge"), value] = 1e300
+                frame.loc[hit("hostile"), value] = HOSTILE
                 if phase == 0 and kind is Kind.BARS:
                     frame.loc[hit("revised"), value] = frame.loc[hit("revised"), "low"]
                 elif phase == 0:

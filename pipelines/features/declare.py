@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from pipelines.contracts.columns import SCHEMAS, Kind
 from pipelines.contracts.ports import FloatArray
+from pipelines.errors import ConfigError
 from pipelines.features.rolling import shift
 
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ class Feature:
         unit: of the value.
         source: formula, and where it comes from.
         neutral: the value that stands for "nothing known"; None: required, a row without it is dropped.
+
+    Raises:
+        ConfigError: an input is the outcome of a trade, which is known only when the trade is over. ``closed_trades.
+            profit_ratio`` is another thing: what earlier trades have brought, read with ``history.closed_trades``.
     """
 
     name: str
@@ -35,6 +41,23 @@ class Feature:
     unit: str
     source: str
     neutral: float | None = None
+
+    def __post_init__(self) -> None:
+        if told := sorted({column for column in map(_trade_column, (*self.inputs, self.name)) if column in OUTCOMES}):
+            raise ConfigError(
+                f"the feature {self.name!r} is made of {', '.join(told)}, the outcome of a trade: it is known only "
+                f"when the trade has closed, so it can be no input. For what earlier trades have brought declare "
+                f"closed_trades.{told[0]} and read it with pipelines.features.history.closed_trades")
+
+
+#: Columns that no feature may be made of, of whatever kind of facts.
+OUTCOMES = frozenset(column for schema in SCHEMAS.values() for column in schema.outcomes)
+
+
+def _trade_column(declared: str) -> str:
+    """``trades.profit_ratio`` → ``profit_ratio``; what another table says under that name is not meant."""
+    table, _, column = declared.rpartition(".")
+    return column if table in ("", Kind.TRADES.value) else declared
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,13 @@ from pipelines.config_sources import Cboe, Http
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.window import Window
 from pipelines.ingest import sheet
-from pipelines.ingest.gather import Gather, number
+from pipelines.ingest.gather import Gather, plausible
 from pipelines.ingest.http import Client
 from pipelines.ingest.network import NetworkProvider
 
 SOURCE = "cboe"
+#: Neither has been near it: the VIX closed at 82.69 at most (16 March 2020), the ratio far below.
+HIGHEST = 1000
 ZONE = ZoneInfo("America/New_York")
 
 
@@ -53,4 +55,4 @@ def _row(indicator: str, column: str, record: Mapping[str, Any]) -> Mapping[str,
     day = datetime.strptime(record["date"], "%m/%d/%Y")
     return {"name": indicator, "event_time": day.replace(tzinfo=ZONE).astimezone(UTC),
             "available_at": (day + timedelta(days=1)).replace(tzinfo=ZONE).astimezone(UTC),
-            "value": number(record[column]), "source": SOURCE}
+            "value": plausible(column, record[column], 0, HIGHEST), "source": SOURCE}

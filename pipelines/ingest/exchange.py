@@ -71,13 +71,18 @@ class ExchangeProvider:
         first = _floor(window.start - self._options.overlap - self._step, self._step)
         # Made once: the markets it has loaded are good for the life of a process.
         door = self._door = self._door or _Door(self._settings, Client(self.name, self._settings.url, self._options))
-        with self._spool.session():
-            for symbol in (name for name in self.symbols() if symbols is None or name in symbols):
-                asked = [self._settings.id, self._settings.url, self._listed[symbol], self._settings.interval,
-                         self._settings.page, first.isoformat(), window.end.isoformat()]
-                pages = self._spool.walk(asked, self._pages(door, self._listed[symbol], window), _ms(first))
-                for page in pages:
-                    gather.read(page, partial(self._row, symbol))
+        try:
+            with self._spool.session():
+                for symbol in (name for name in self.symbols() if symbols is None or name in symbols):
+                    asked = [self._settings.id, self._settings.url, self._listed[symbol], self._settings.interval,
+                             self._settings.page, first.isoformat(), window.end.isoformat()]
+                    pages = self._spool.walk(asked, self._pages(door, self._listed[symbol], window), _ms(first))
+                    for page in pages:
+                        gather.read(page, partial(self._row, symbol))
+        except (ConfigError, SourceError) as error:
+            if not error.retryable:
+                self._door = None  # it may be its list of markets that came broken
+            raise
         return Batch({Kind.BARS: gather.frame()}, gather.refused, frozenset({Kind.BARS}))
 
     def _pages(self, door: _Door, symbol: str, window: Window) -> Any:
@@ -86,9 +91,13 @@ class ExchangeProvider:
         def page(since: int) -> tuple[list[Any], int | None]:
             bars = door.klines(symbol, self._settings.interval, since, self._settings.page)
             times = [bar[0] for bar in bars if isinstance(bar[0], int)]
-            if times and min(times) < since - step:
+            early = [time for time in times if time < since - step]
+            if 2 * len(early) > len(times):
                 raise changed(self._settings.id, "timestamp", f"{min(times)} lies before {since}, where the page was "
                               "asked to begin: paging or its zone are not what they were")
+            # A few stray ones are refused by themselves: dropped as outside of the window they would be lost.
+            bars = [[f"timestamp {bar[0]} lies before {since}, where the page was asked to begin", *bar[1:]]
+                    if bar[0] in early else bar for bar in bars]
             ahead = sorted({time for time in times if time >= since})
             if not ahead:
                 # Nothing here: a gap in trading, not the end.
@@ -103,6 +112,8 @@ class ExchangeProvider:
         return page
 
     def _row(self, symbol: str, bar: Sequence[Any]) -> Mapping[str, Any]:
+        if isinstance(bar[0], str):
+            raise ValueError(bar[0])
         opened = since_epoch(bar[0], "ms")
         return {"symbol": symbol, "interval": self._settings.interval, "event_time": opened,
                 "available_at": opened + self._step, "source": self._settings.id,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from pipelines.config import Settings
 from pipelines.config_sources import FearGreed, Http
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.window import Window
-from pipelines.ingest.gather import Gather, number, records, since_epoch
+from pipelines.ingest.gather import Gather, plausible, records, since_epoch
 from pipelines.ingest.http import Client
 from pipelines.ingest.network import NetworkProvider
 
@@ -20,10 +20,10 @@ _NOT_COMPONENTS = frozenset({"value", "timestamp", "time_until_update"})
 
 
 class FearGreedProvider(NetworkProvider):
-    """One value a UTC day, stamped with its midnight and published about then.
+    """One value a UTC day, stamped with its midnight (in 2019 with 5 o'clock) and published about then.
 
-    It counts as available from the next midnight: until then it may be corrected. All history comes in one answer, so
-    there are no pages. Whatever else a record holds (the classification, scores of the components where given) is
+    It counts as available from the next UTC midnight: until then it may be corrected. All history comes in one answer,
+    so there are no pages. Whatever else a record holds (the classification, scores of the components where given) is
     kept beside the value.
     """
 
@@ -45,7 +45,7 @@ class FearGreedProvider(NetworkProvider):
 
 
 def _row(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    day = since_epoch(record["timestamp"])
+    day = datetime.combine(since_epoch(record["timestamp"]), time(0), UTC)
     beside = {name: value for name, value in record.items() if name not in _NOT_COMPONENTS}
-    return {"name": NAME, "event_time": day, "available_at": day + timedelta(days=1), "value": number(record["value"]),
-            "source": SOURCE, "components": beside or None}
+    return {"name": NAME, "event_time": day, "available_at": day + timedelta(days=1),
+            "value": plausible("value", record["value"], 0, 100), "source": SOURCE, "components": beside or None}

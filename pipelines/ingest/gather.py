@@ -39,8 +39,12 @@ class Gather:
 
     def read(self, records: Iterable[Any], row: Callable[[Any], Mapping[str, Any]]) -> None:
         """Take ``row(record)`` of each record: the contract's columns, times as aware datetimes. Whatever ``row``
-        cannot read is refused with the record as it came."""
+        cannot read is refused with the record as it came; so is a text where a record should be: a line, or a piece
+        of one, that could not be taken apart."""
         for record in records:
+            if isinstance(record, str):
+                self.refuse(record, "it is no whole row: it cannot be taken apart into the fields that are expected")
+                continue
             try:
                 values = dict(row(record))
                 self._add(values, record)
@@ -151,9 +155,44 @@ def readable(found: Iterable[Any], field: str, read: Callable[[Any], datetime]) 
     return times
 
 
+def following(provider: str, field: str, value: Any, type_: type[int | str]) -> Any:
+    """The cursor of the next page; None: there is none (empty texts and zero say so too).
+
+    Raises:
+        SourceError: it is something else than ever before; names the provider and the field.
+    """
+    if value is None or value is False:
+        return None
+    if not isinstance(value, type_) or value is True:
+        raise changed(provider, field, f"is {type(value).__name__}, not {type_.__name__}")
+    return value or None
+
+
 def number(value: Any) -> Any:
-    """A number as it came: JSON numbers stay, texts are left to the checks, which refuse what is none."""
+    """A number as it came: JSON numbers stay, texts are left to the checks, which refuse what is none.
+
+    Raises:
+        ValueError: a truth value, which would pass for 0 or 1.
+    """
+    if isinstance(value, bool):
+        raise ValueError(f"{value} where a number should be")
     return None if value == "" else value
+
+
+def plausible(field: str, value: Any, low: float, high: float) -> Any:
+    """A number as it came, or a text that the checks will refuse.
+
+    Raises:
+        ValueError: a number that this field cannot have.
+    """
+    found = number(value)
+    try:
+        size = float(found)
+    except (TypeError, ValueError, OverflowError):
+        return found
+    if size < low or size > high:
+        raise ValueError(f"{field} {str(found)[:40]} lies outside {low:g} to {high:g}")
+    return found
 
 
 def text(value: Any) -> str | None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import re
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -27,7 +30,8 @@ from pipelines.ingest import typed
 #: Trying again can help: the client was too quick, or the server is in trouble.
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-_SHOWN = 120
+_SHOWN, _END = 120, 20  # characters of an answer's beginning and of its end that a message shows
+_READ = 10_000  # bytes that are searched for secrets for it
 
 # httpx logs whole addresses at INFO, queries included.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -73,17 +77,26 @@ class Client:
         secrets: values that no message may show.
         headers: sent with every request.
         follow: follow redirects; only without credentials, which must not travel.
+        draw: a number of [0, 1), uniform; spreads the tries of many clients apart.
+
+    Raises:
+        SourceError: a header that cannot be sent, such as one made of a credential with a line break.
     """
 
     def __init__(self, provider: str, base: str, options: Http, *, headers: Mapping[str, str] | None = None,
                  secrets: Sequence[SecretStr | None] = (), follow: bool = False,
-                 sleep: Callable[[float], None] = time.sleep, clock: Callable[[], float] = time.monotonic) -> None:
+                 sleep: Callable[[float], None] = time.sleep, clock: Callable[[], float] = time.monotonic,
+                 draw: Callable[[], float] = random.random) -> None:
         self.provider, self.base = provider, base.rstrip("/")
-        self._options, self._sleep, self._clock = options, sleep, clock
+        self._options, self._sleep, self._clock, self._draw = options, sleep, clock, draw
         self._secrets = [secret.get_secret_value() for secret in secrets if secret and secret.get_secret_value()]
+        for name, value in (headers or {}).items():
+            if not (value.isascii() and value.isprintable()):  # a library's error would show it
+                raise SourceError(f"{provider}: the value of the header {name} holds characters that no header can; "
+                                  "check its credentials")
         self._bucket = TokenBucket(options.rate, options.burst, clock=clock, sleep=sleep)
-        self._http = httpx.Client(
-            timeout=options.timeout, follow_redirects=follow, max_redirects=3, trust_env=True,
+        self._http = connect(
+            timeout=options.timeout, follow_redirects=follow, max_redirects=3,
             mounts=dict.fromkeys(LOOPBACK),  # never behind a proxy, whatever http_proxy says
             headers={"User-Agent": "tidemark/0.1", "Accept-Encoding": "gzip, deflate", **(headers or {})})
 
@@ -107,7 +120,7 @@ class Client:
         """An answer and its JSON; None for an accepted error that has none. Raises as ``json``."""
         def call() -> tuple[Answer, Any]:
             answer = self._once(path, params, **request)
-            return answer, _parsed(answer, self._named(path))
+            return answer, self._parsed(answer, path)
 
         return cast(tuple[Answer, Any], self._tried(path, call))
 
@@ -117,7 +130,7 @@ class Client:
         def call() -> Answer:
             answer = self._once(path, params, **request)
             if re.search(ending.encode() + rb"\Z", answer.body) is None:
-                raise _Passing(f"its text is cut off: it ends with {answer.body[-20:]!r}")
+                raise _Passing(f"its text is cut off: it ends with {self._said(answer, end=True)}")
             return answer
 
         return cast(Answer, self._tried(path, call))
@@ -142,16 +155,22 @@ class Client:
             try:
                 return call()
             except _Passing as trouble:
-                wait = trouble.wait if trouble.wait is not None else self._options.backoff * 2 ** (attempt - 1)
-                if wait > self._options.longest_wait:
+                asked = trouble.wait or 0.0
+                if asked > self._options.longest_wait:
                     raise SourceUnavailable(self.clean(
-                        f"{self._named(path)} asks to wait {wait:.0f} s ({trouble}); try again after that, or raise "
+                        f"{self._named(path)} asks to wait {asked:.0f} s ({trouble}); try again after that, or raise "
                         "TIDEMARK_HTTP__LONGEST_WAIT")) from None
                 if attempt == self._options.attempts:
                     raise SourceUnavailable(self.clean(
                         f"{self._named(path)} failed {attempt} times, at last: {trouble}; try again later")) from None
-                self._sleep(wait)
+                self._sleep(asked + self._jitter(attempt))
         raise SourceUnavailable(f"{self._named(path)} was not tried")  # attempts >= 1, so never
+
+    def _jitter(self, attempt: int) -> float:
+        """Seconds between nothing and the doubled backoff, "full jitter" (M. Brooker, "Exponential Backoff and Jitter",
+        AWS Architecture Blog, 2015): clients that failed together do not come back together. What a server asked for
+        is waited for first, so that nobody is early and the rest still spreads."""
+        return self._draw() * float(min(self._options.longest_wait, self._options.backoff * 2 ** (attempt - 1)))
 
     def _once(self, path: str, params: Mapping[str, Any] | None = None, *, method: str = "GET",
               headers: Mapping[str, str] | None = None, content: bytes | str | None = None,
@@ -183,7 +202,7 @@ class Client:
             return answer
         if answer.status in PASSING:
             raise _Passing(f"HTTP {answer.status}", retry_after(answer.headers))
-        raise SourceError(self.clean(f"{self._named(path)} refused: HTTP {answer.status} {_said(answer)}"
+        raise SourceError(self.clean(f"{self._named(path)} refused: HTTP {answer.status} {self._said(answer)}"
                                      + _remedy(answer.status)))
 
     def _named(self, path: str) -> str:
@@ -193,11 +212,41 @@ class Client:
             return self.provider
         return f"{self.provider} ({parts.hostname or ''}{parts.path})"
 
+    def _parsed(self, answer: Answer, path: str) -> Any:
+        try:
+            # What is not UTF-8 becomes half surrogates: only the text that holds them is refused, by the checks.
+            return json.loads(answer.body.decode("utf-8-sig", "surrogateescape"))
+        except (ValueError, RecursionError) as error:
+            if answer.status >= 300:
+                return None
+            if answer.body.lstrip()[:1] in (b"{", b"[") and not isinstance(error, RecursionError):
+                raise _Passing("its JSON is cut off or broken") from error
+            raise SourceError(f"{self._named(path)} did not answer with JSON but with {self._said(answer)}; is its "
+                              "address right?") from None
+
+    def _said(self, answer: Answer, *, end: bool = False) -> str:
+        """The beginning of an answer, or its end, safe for a log line. Secrets are struck out before it is cut: half a
+        secret would not be known again."""
+        part = answer.body[-_READ:] if end else answer.body[:_READ]
+        text = "".join(char if char.isprintable() else " " for char in self.clean(part.decode("utf-8", "replace")))
+        return repr(text[-_END:] if end else text[:_SHOWN])
+
     def clean(self, text: str) -> str:
         """The text with every known secret struck out."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
+
+
+def connect(**options: Any) -> httpx.Client:
+    """The HTTP client underneath. Proxies come from the environment."""
+    return httpx.Client(verify=_tls(), trust_env=True, **options)
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """Reading the certificates takes tens of milliseconds, so it is done once a process."""
+    return httpx.create_ssl_context(trust_env=True)
 
 
 class _Passing(Exception):
@@ -217,24 +266,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, (parsedate_to_datetime(raw) - parsedate_to_datetime(headers.get("date", ""))).total_seconds())
     except (TypeError, ValueError):
         return None
-
-
-def _parsed(answer: Answer, named: str) -> Any:
-    try:
-        # What is not UTF-8 becomes half surrogates: only the text that holds them is refused, by the checks.
-        return json.loads(answer.body.decode("utf-8-sig", "surrogateescape"))
-    except (ValueError, RecursionError) as error:
-        if answer.status >= 300:
-            return None
-        if answer.body.lstrip()[:1] in (b"{", b"[") and not isinstance(error, RecursionError):
-            raise _Passing("its JSON is cut off or broken") from error
-        raise SourceError(f"{named} did not answer with JSON but with {_said(answer)}; is its address right?") from None
-
-
-def _said(answer: Answer) -> str:
-    """The beginning of an answer, safe for a log line."""
-    text = answer.body[:_SHOWN].decode("utf-8", "replace")
-    return repr("".join(char if char.isprintable() else " " for char in text))
 
 
 def _remedy(status: int) -> str:

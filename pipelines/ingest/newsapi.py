@@ -65,7 +65,7 @@ class NewsApiProvider(NetworkProvider):
 
 def _row(article: Mapping[str, Any]) -> Mapping[str, Any]:
     published = iso(article["publishedAt"])
-    publisher = (article.get("source") or {}).get("name") or "unknown"
+    publisher = text((article.get("source") or {}).get("name")) or "unknown"
     title = text(article["title"])
     return {"source": f"newsapi/{publisher}", "doc_id": hashlib.sha256(article["url"].encode()).hexdigest(),
             "event_time": published, "available_at": published, "kind": "news", "title": title,

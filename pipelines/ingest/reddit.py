@@ -14,7 +14,7 @@ from pipelines.config_sources import Http, Reddit, listed
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.window import Window
 from pipelines.errors import ConfigError
-from pipelines.ingest.gather import Gather, changed, readable, records, since_epoch, text
+from pipelines.ingest.gather import Gather, changed, following, readable, records, since_epoch, text
 from pipelines.ingest.http import Client
 from pipelines.ingest.network import NetworkProvider
 from pipelines.ingest.spool import Spool
@@ -74,7 +74,7 @@ class RedditProvider(NetworkProvider):
                                           "User-Agent": self._settings.user_agent,
                                           "Content-Type": "application/x-www-form-urlencoded"})
         token = answer.get("access_token") if isinstance(answer, dict) else None
-        if not isinstance(token, str):
+        if not isinstance(token, str) or not token:
             raise changed(self.name, "access_token", "is missing in the answer to the login")
         return SecretStr(token)
 
@@ -85,9 +85,9 @@ class RedditProvider(NetworkProvider):
         posts = [child.get("data") if isinstance(child, Mapping) else child for child in children]
         records(self.name, {"data": posts}, "data", needed=("id", "created_utc", "title"))
         times = readable(posts, "created_utc", since_epoch)
-        following = answer["data"].get("after")
+        after_this = following(self.name, "data.after", answer["data"].get("after"), str)
         # Stickied and late posts can stand out of order: only a page that is older as a whole ends the walk.
-        return posts, following if times and max(times) >= oldest else None
+        return posts, after_this if times and max(times) >= oldest else None
 
 
 def _row(post: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -95,8 +95,10 @@ def _row(post: Mapping[str, Any]) -> Mapping[str, Any]:
     edited = post.get("edited")
     known = max(created, since_epoch(edited)) if edited and edited is not True else created
     title, body = text(post["title"]), text(post.get("selftext"))
-    permalink = text(post.get("permalink"))
-    return {"source": f"reddit/{post['subreddit']}", "doc_id": post["id"], "event_time": created,
+    permalink, subreddit = text(post.get("permalink")), text(post["subreddit"])
+    if subreddit is None:
+        raise KeyError("subreddit")
+    return {"source": f"reddit/{subreddit}", "doc_id": post["id"], "event_time": created,
             "available_at": known, "kind": "post", "title": title,
             "text": title if body is None or body in _GONE else body,
             "url": f"https://www.reddit.com{permalink}" if permalink else None}

@@ -11,7 +11,7 @@ from pipelines.config_sources import Http, StockTwits, listed
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.window import Window
 from pipelines.errors import ConfigError
-from pipelines.ingest.gather import Gather, iso, readable, records, text
+from pipelines.ingest.gather import Gather, changed, following, iso, readable, records, text
 from pipelines.ingest.http import Client
 from pipelines.ingest.network import NetworkProvider
 from pipelines.ingest.spool import Spool
@@ -55,11 +55,15 @@ class StockTwitsProvider(NetworkProvider):
         messages = records(self.name, answer, "messages", needed=("id", "body", "created_at"))
         times = readable(messages, "created_at", iso)
         place = answer.get("cursor") or {}
-        following = place.get("max") if place.get("more") else None
-        return messages, following if times and max(times) >= oldest else None
+        if not isinstance(place, Mapping):
+            raise changed(self.name, "cursor", f"is {type(place).__name__}, not an object")
+        after = following(self.name, "cursor.max", place.get("max"), int) if place.get("more") else None
+        return messages, after if times and max(times) >= oldest else None
 
 
 def _row(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    created = iso(message["created_at"])
-    return {"source": "stocktwits", "doc_id": str(message["id"]), "event_time": created, "available_at": created,
+    created, number = iso(message["created_at"]), message["id"]
+    if not isinstance(number, int | str) or isinstance(number, bool) or number == "":
+        raise ValueError(f"id {str(number)[:60]!r} is no name")
+    return {"source": "stocktwits", "doc_id": str(number), "event_time": created, "available_at": created,
             "kind": "post", "text": text(message["body"])}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipelines.contracts.columns import SCHEMAS, Kind
 from pipelines.errors import ContractError
 
+_LARGEST = int(np.finfo(np.float64).max)
 Flags = NDArray[np.bool_]
 #: Stands before bytes that could not be decoded. No text may hold it for another reason (Unicode 15, section 23.7).
 NOT_A_CHARACTER = "\ufffe"
@@ -85,7 +86,11 @@ def _times(kind: Kind, name: str, values: pd.Series) -> pd.Series:
 def _numbers(values: pd.Series) -> tuple[pd.Series, Flags]:
     if pd.api.types.is_numeric_dtype(values.dtype):
         return values.astype("float64"), np.zeros(len(values), dtype=bool)
-    numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+    try:
+        numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+    except OverflowError:  # a whole number of hundreds of digits
+        huge = values.map(lambda value: isinstance(value, int) and abs(value) > _LARGEST)
+        numbers = pd.to_numeric(values.mask(huge.astype(bool)), errors="coerce").astype("float64")
     return numbers, (numbers.isna() & values.notna()).to_numpy(dtype=bool)
 
 

@@ -11,7 +11,7 @@ from pipelines.config_sources import Http, X
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.window import Window
 from pipelines.errors import ConfigError
-from pipelines.ingest.gather import Gather, changed, iso, records, text
+from pipelines.ingest.gather import Gather, changed, following, iso, records, text
 from pipelines.ingest.http import Client
 from pipelines.ingest.network import NetworkProvider
 from pipelines.ingest.spool import Spool
@@ -52,10 +52,10 @@ class XProvider(NetworkProvider):
         meta = answer.get("meta") if isinstance(answer, Mapping) else None
         if not isinstance(meta, Mapping):
             raise changed(self.name, "meta", "is missing")
-        following = meta.get("next_token")
+        after = following(self.name, "meta.next_token", meta.get("next_token"), str)
         if "data" not in answer and meta.get("result_count") == 0:
-            return [], following
-        return records(self.name, answer, "data", needed=("id", "text", "created_at")), following
+            return [], after
+        return records(self.name, answer, "data", needed=("id", "text", "created_at")), after
 
 
 def _stamp(at: datetime) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
+from tidemark_airflow import connections
 from tidemark_airflow.context import Work, plain, tell
 from tidemark_airflow.links import QualityLink
 
@@ -24,13 +25,19 @@ def bootstrap_params() -> dict[str, Param]:
 
 
 def source(w: Work, *, overlap: bool = True) -> Any:
-    """The provider that the params or the settings name; without ``overlap`` it reads nothing behind its window."""
+    """The provider that the params or the settings name, with the credentials of its Airflow Connection, if there is
+    one (see ``connections``). Without ``overlap`` it reads nothing behind its window.
+
+    Raises:
+        ConfigError: there is no such provider, or its settings or its Connection are wrong.
+    """
     from pipelines.ingest import providers
 
     settings = w.settings
     if not overlap:
         settings = settings.model_copy(update={"http": settings.http.model_copy(update={"overlap_hours": 0.0})})
-    return providers.create(w.params.get("source") or settings.source, settings)
+    name = w.params.get("source") or settings.source
+    return providers.create(name, connections.applied(name, settings))
 
 
 def take_in(w: Work, bell: Any, *kinds: str) -> list[Any]:

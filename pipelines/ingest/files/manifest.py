@@ -19,11 +19,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from pipelines.contracts.columns import SCHEMAS, FactSchema, Kind
 from pipelines.errors import ConfigError
+from pipelines.ingest.files import freqtrade
 
 Unit = Literal["auto", "iso", "date", "s", "ms", "us", "ns"]
 _DELAY = re.compile(r"(\d{1,6}) ?(d|h|min|s)\Z")
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "min": timedelta(minutes=1), "s": timedelta(seconds=1)}
-Format = Literal["csv", "parquet", "jsonl"]
+Format = Literal["csv", "parquet", "jsonl", "freqtrade"]
 
 
 class _Strict(BaseModel):
@@ -101,7 +102,7 @@ def _time(value: Any) -> Any:
 
 
 Time = Annotated[TimeSpec, BeforeValidator(_time)]
-Rule = Literal["at_event", "at_close", "next_day"]
+Rule = Literal["at_event", "at_close", "at_open_and_close", "next_day"]
 
 
 class Entry(_Strict):
@@ -110,13 +111,15 @@ class Entry(_Strict):
     Attributes:
         path: file or glob pattern below the data directory.
         symbol_from_path: regular expression with one group that finds the symbol in the path.
+        format: by the name's ending unless stated; ``freqtrade`` brings its columns, time and availability along.
         columns: contract column → the file's column. Required columns of the same name need no entry; optional ones
             are read only if named here, so nothing known later slips in unasked.
         constants: contract column → the same value for all rows.
         wide: indicators: name → the file's column with its values.
         components: indicators: columns kept beside the value.
         time: when it happened.
-        available: when it could be known: ``at_event``, ``at_close`` (a bar's end, a trade's closing), ``next_day``
+        available: when it could be known: ``at_event``, ``at_close`` (a bar's end, a trade's closing),
+            ``at_open_and_close`` (trades: the opening at once, the outcome as a revision when it closed), ``next_day``
             (midnight in the zone of ``time``), ``{delay = "1d"}``, ``{at = ...}`` or ``{column = ...}``.
         identity: documents and trades: columns that name a row; left out, a digest of its content does.
         duplicates: which row of the same key wins, in the order of the file. Left out, rows that contradict each
@@ -144,6 +147,17 @@ class Entry(_Strict):
     separator: str = Field(default=",", min_length=1, max_length=1)
     encoding: str = "utf-8"
     enabled: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_format(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("format") == "freqtrade" and values.get(
+                "kind") == Kind.TRADES:
+            given = dict(values.get("columns") or {})
+            usual = {name: column for name, column in freqtrade.MAPPING.items()
+                     if name not in dict(values.get("constants") or {})}
+            return {"time": "open_date", "available": "at_open_and_close", **values, "columns": {**usual, **given}}
+        return values
 
     @property
     def schema_(self) -> FactSchema:
@@ -182,6 +196,8 @@ class Entry(_Strict):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Entry:
+        if self.format == "freqtrade" and self.kind is not Kind.TRADES:
+            raise ValueError('format = "freqtrade" holds trades; set kind = "trades"')
         known = set(self.schema_.columns) - {"event_time", "available_at", "components"}
         for table, names in (("columns", self.columns), ("constants", self.constants)):
             if unknown := sorted(set(names) - known):
@@ -198,8 +214,11 @@ class Entry(_Strict):
             raise ValueError("identity is for documents and trades; bars and indicators are named by their columns")
         if self.available == "at_close" and self.kind not in (Kind.BARS, Kind.TRADES):
             raise ValueError("at_close is for bars and trades; use at_event, next_day, a delay or a column")
-        if self.available == "at_close" and self.kind is Kind.TRADES and "closed_at" not in self.columns:
-            raise ValueError("at_close needs columns.closed_at, the file's column with the closing time")
+        if self.available == "at_open_and_close" and self.kind is not Kind.TRADES:
+            raise ValueError("at_open_and_close is for trades; use at_event, next_day, a delay or a column")
+        if self.available in ("at_close", "at_open_and_close") and self.kind is Kind.TRADES \
+                and "closed_at" not in self.columns:
+            raise ValueError(f"{self.available} needs columns.closed_at, the file's column with the closing time")
         if self.symbol_from_path and "symbol" in {*self.columns, *self.constants}:
             raise ValueError("the symbol is stated twice; keep symbol_from_path, columns.symbol or constants.symbol")
         return self

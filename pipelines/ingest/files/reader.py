@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipelines.contracts.columns import Kind
+from pipelines.contracts.columns import FactSchema, Kind
 from pipelines.contracts.records import Refused
 from pipelines.errors import ConfigError, SourceError
 from pipelines.ingest.checks import EARLIEST, LATEST, interval_length, probable_unit
@@ -73,7 +73,8 @@ def map_table(path: Path, entry: Entry, source: str) -> Facts:
         path, entry.file_format,
         [entry.time.column, *mapped.values(), *entry.wide.values(), *entry.components, *entry.identity,
          *([entry.available.column] if isinstance(entry.available, TimeSpec) else [])],
-        numbers, separator=entry.separator, encoding=entry.encoding)
+        numbers, separator=entry.separator, encoding=entry.encoding,
+        later=[mapped[name] for name in schema.outcomes if name in mapped])
     raw = table.frame
     frame = pd.DataFrame({name: raw[column] for name, column in mapped.items()}, index=raw.index)
     for name, value in constants.items():
@@ -98,12 +99,25 @@ def map_table(path: Path, entry: Entry, source: str) -> Facts:
     frame = frame[reasons == ""]
     if entry.wide:
         frame = _to_long(frame, raw, entry)
+    if entry.available == "at_open_and_close":
+        frame = _both_versions(frame, schema)
     if entry.skip_missing:
         frame = frame.dropna(subset=[name for name in schema.required if name in frame])
     if entry.duplicates is not None:
-        frame = frame.drop_duplicates(list(schema.key), keep=entry.duplicates)
+        # The two versions of one trade are no duplicates.
+        version = ["available_at"] if entry.available == "at_open_and_close" else []
+        frame = frame.drop_duplicates([*schema.key, *version], keep=entry.duplicates)
     present = [name for name in schema.columns if name in frame]
     return Facts(frame[present].sort_values("available_at", kind="stable", ignore_index=True), refused)
+
+
+def _both_versions(frame: pd.DataFrame, schema: FactSchema) -> pd.DataFrame:
+    """Of each trade what was known when it opened, without its outcome; of one that has closed also all of it, known
+    from then. A log that told of the opening already repeats it here, which the checks collapse."""
+    outcomes = [name for name in schema.outcomes if name in frame]
+    opening = frame.assign(**{name: pd.Series(None, index=frame.index, dtype=frame[name].dtype) for name in outcomes})
+    closing = frame[frame["closed_at"].notna()]
+    return pd.concat([opening, closing.assign(available_at=closing["closed_at"])], ignore_index=True)
 
 
 def _mapping(entry: Entry, constants: set[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.errors import ConfigError, SourceError
+from pipelines.ingest.files import freqtrade
 from pipelines.ingest.files.manifest import Format
 from pipelines.ingest.typed import SHOW
 
@@ -31,8 +32,10 @@ class Table:
 
 
 def read(path: Path, form: Format, columns: Iterable[str], numbers: Iterable[str], *, separator: str = ",",
-         encoding: str = "utf-8") -> Table:
+         encoding: str = "utf-8", later: Iterable[str] = ()) -> Table:
     """Read ``columns`` of a file; those in ``numbers`` may come as numbers or texts, all others as found or texts.
+
+    ``later``: columns that JSON lines need not have yet, such as the outcomes of trades that are all open.
 
     Raises:
         ConfigError: a column is not there.
@@ -44,7 +47,9 @@ def read(path: Path, form: Format, columns: Iterable[str], numbers: Iterable[str
             case "parquet":
                 return _parquet(path, wanted)
             case "jsonl":
-                return _json_lines(path, wanted, encoding)
+                return _json_lines(path, wanted, encoding, set(later))
+            case "freqtrade":
+                return _freqtrade(path, wanted, encoding)
             case _:
                 return _csv(path, wanted, set(numbers), separator, encoding)
     except (OSError, EOFError, LookupError, pa.ArrowException, pd.errors.EmptyDataError) as error:
@@ -96,7 +101,18 @@ def _csv_line_by_line(path: Path, options: dict[str, Any]) -> Table:
     return Table(frame, tuple((len(frame), mark) for mark in marks))
 
 
-def _json_lines(path: Path, wanted: list[str], encoding: str) -> Table:
+def _freqtrade(path: Path, wanted: list[str], encoding: str) -> Table:
+    try:
+        rows, broken = freqtrade.rows(path.read_text(encoding=encoding, errors=SHOW))
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{path} is no export of freqtrade ({str(error)[:200]}); check the file and its format") \
+            from error
+    _has(path, wanted, list(freqtrade.COLUMNS))
+    columns = {name: pd.Series([row[name] for row in rows], dtype=object) for name in wanted}
+    return Table(pd.DataFrame(columns), tuple((len(rows), text) for text in broken))
+
+
+def _json_lines(path: Path, wanted: list[str], encoding: str, later: set[str]) -> Table:
     rows: list[dict[str, Any]] = []
     broken: list[tuple[int, str]] = []
     opened = gzip.open if path.name.endswith(".gz") else open
@@ -113,6 +129,6 @@ def _json_lines(path: Path, wanted: list[str], encoding: str) -> Table:
             else:
                 broken.append((len(rows), line.rstrip("\n")))
     if rows:
-        _has(path, wanted, sorted({name for row in rows for name in row}))
+        _has(path, [name for name in wanted if name not in later], sorted({name for row in rows for name in row}))
     columns = {name: pd.Series([row.get(name) for row in rows], dtype=object) for name in wanted}
     return Table(pd.DataFrame(columns), tuple(broken))

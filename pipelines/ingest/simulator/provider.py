@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pandas as pd
 
-from pipelines.config import Simulator
+from pipelines.config import Settings, Simulator
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.ports import Batch
 from pipelines.contracts.records import Refused
@@ -25,6 +25,10 @@ class SimulatorProvider:
 
     def __init__(self, settings: Simulator) -> None:
         self._settings = settings
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> SimulatorProvider:
+        return cls(settings.simulator)
 
     def kinds(self) -> frozenset[Kind]:
         return frozenset({Kind.BARS, Kind.DOCUMENTS, Kind.INDICATORS})

@@ -235,3 +235,16 @@ def test_only_what_was_asked_for(replay, pointed):
     assert set(provider.fetch(ALL, [Kind.BARS], ["ETHUSDT"]).frames[Kind.BARS]["symbol"]) == {"ETHUSDT"}
 
 
+
+
+def test_a_broken_list_of_markets_is_not_kept(replay, pointed, monkeypatch):
+    """It is read once for the life of a provider, so what came broken has to be forgotten."""
+    import infra.replay.speak as speak
+
+    provider = providers.create("exchange", pointed(replay(), exchange={"symbols": "BTC/USDT"}))
+    with monkeypatch.context() as patch:
+        patch.setattr(speak, "ROUTES", tuple((pattern, (lambda request, world: speak.said({"symbols": []}))
+                                              if one is speak.exchange_info else one) for pattern, one in speak.ROUTES))
+        with pytest.raises(ConfigError, match="binance has no BTC/USDT"):
+            provider.fetch(ALL, [Kind.BARS])
+    assert len(provider.fetch(ALL, [Kind.BARS]).frames[Kind.BARS]) == len(expected()) // 2

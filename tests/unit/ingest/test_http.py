@@ -30,10 +30,10 @@ class Time:
         self.now += seconds
 
 
-def client(server, time=None, *, base=None, secrets=(), **options):
+def client(server, time=None, *, base=None, secrets=(), draw=lambda: 0.0, **options):
     time = time or Time()
     return Client("somebody", base or server.url, Http(**{**QUICK, **options}), sleep=time.sleep, clock=time.clock,
-                  secrets=secrets)
+                  secrets=secrets, draw=draw)
 
 
 def say(monkeypatch, *spoken):
@@ -78,12 +78,30 @@ def test_a_wait_too_long_is_left_to_the_scheduler(replay):
     assert time.slept == []
 
 
-def test_it_waits_twice_as_long_each_time_and_then_gives_up(replay):
+@pytest.mark.parametrize(("draws", "slept"), [
+    ([1.0] * 4, [0.5, 1.0, 2.0, 4.0]), ([0.0] * 4, [0.0] * 4), ([0.5, 0.25, 0.75, 0.125], [0.25, 0.25, 1.5, 0.5]),
+])
+def test_it_waits_for_a_drawn_part_of_twice_as_long_each_time_and_then_gives_up(replay, draws, slept):
     server, time = replay("500!"), Time()
     with pytest.raises(SourceUnavailable, match="failed 5 times, at last: HTTP 500"):
-        client(server, time).json("/fng/")
-    assert time.slept == [0.5, 1.0, 2.0, 4.0]
+        client(server, time, draw=iter(draws).__next__).json("/fng/")
+    assert time.slept == slept
     assert len(server.requests) == 5
+
+
+def test_the_backoff_stops_growing_at_the_longest_wait(replay):
+    time = Time()
+    with pytest.raises(SourceUnavailable, match="failed 5 times"):
+        client(replay("500!"), time, draw=lambda: 1.0, longest_wait=1.5).json("/fng/")
+    assert time.slept == [0.5, 1.0, 1.5, 1.5]
+
+
+@pytest.mark.parametrize(("draw", "slept"), [(0.0, [7.0] * 3), (0.5, [7.25, 7.5, 8.0])])
+def test_jitter_comes_on_top_of_what_the_server_asked_for(replay, draw, slept):
+    time = Time()
+    with pytest.raises(SourceUnavailable, match="failed 4 times, at last: HTTP 429"):
+        client(replay("429!", retry_after="7"), time, draw=lambda: draw, attempts=4).json("/fng/")
+    assert time.slept == slept
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 410, 422])
@@ -164,3 +182,25 @@ def test_secrets_are_struck_out(replay, monkeypatch):
     with pytest.raises(SourceError, match=r"your token \*\*\* is old") as info:
         client(replay(), secrets=[SecretStr("s3cr3t-t0ken"), None]).json("/x", {"key": "in-the-query"})
     assert "in-the-query" not in str(info.value)
+
+
+@pytest.mark.parametrize("before", range(100, 124))
+def test_a_secret_is_struck_out_before_what_was_said_is_cut(replay, monkeypatch, before):
+    say(monkeypatch, (400, b"x" * before + b" s3cr3t-t0ken", "text/plain"))
+    with pytest.raises(SourceError) as info:
+        client(replay(), secrets=[SecretStr("s3cr3t-t0ken")]).json("/x")
+    assert "s3c" not in str(info.value)
+
+
+def test_a_secret_at_a_torn_end_is_struck_out(replay, monkeypatch):
+    say(monkeypatch, (200, b"rows and s3cr3t-t0ken-0123456789 torn", "text/csv"))
+    with pytest.raises(SourceUnavailable, match="its text is cut off") as info:
+        client(replay(), attempts=1, secrets=[SecretStr("s3cr3t-t0ken-0123456789")]).text("/x", ending="end")
+    assert "456789" not in str(info.value)
+
+
+@pytest.mark.parametrize("token", ["s3cr3t\nHost: elsewhere", "s3cr3t\u0663", "s3cr3t\x00"])
+def test_a_credential_that_no_header_can_hold_is_an_error_that_does_not_show_it(token):
+    with pytest.raises(SourceError, match=r"somebody: the value of the header Auth.* check its cred") as info:
+        Client("somebody", "http://127.0.0.1:9", Http(), headers={"Authorization": f"Bearer {token}"})
+    assert "s3cr3t" not in str(info.value)

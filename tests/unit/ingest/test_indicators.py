@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -108,6 +109,27 @@ def test_revisions_come_with_the_next_window_as_known_at_its_end(replay, pointed
     assert set(batch.frames[Kind.INDICATORS]["available_at"]) == {pd.Timestamp(second.end - timedelta(microseconds=1))}
 
 
+def test_stamps_of_another_hour_are_of_the_same_day(replay, pointed, monkeypatch):
+    """As the documentation of alternative.me shows them: 1551157200 is 5 o'clock in UTC."""
+    spoil(monkeypatch, lambda body: re.sub(rb'"(17\d{8})"', lambda match: b'"%d"' % (int(match[1]) + 5 * 3600), body))
+    batch = fetch("fear_greed", pointed(replay()))
+    assert values("fear_greed", batch)[0] == expected("fear_greed")
+    known = batch.frames[Kind.INDICATORS]["available_at"]
+    assert (known == known.dt.normalize()).all()
+
+
+@pytest.mark.parametrize(("name", "old", "new", "reason"), [
+    ("fear_greed", rb'"value": "\d+"', b'"value": "520"', "value 520 lies outside 0 to 100"),
+    ("fear_greed", rb'"value": "\d+"', b'"value": true', "True where a number should be"),
+    ("cboe", rb"(\d\d/2024.*),[\d.]+\r\n", rb"\1,-17.79\r\n", "close -17.79 lies outside 0 to 1000"),
+])
+def test_a_value_that_cannot_be_is_refused(replay, pointed, monkeypatch, name, old, new, reason):
+    spoil(monkeypatch, lambda body: re.sub(old, new, body, count=1))
+    batch = fetch(name, pointed(replay()))
+    assert f"cannot be read: {reason}" in {one.reason for one in batch.refused}
+    assert len(batch.refused) == len(NAMES[name])  # one in each file
+
+
 def test_components_are_kept(replay, pointed):
     frame = fetch("fear_greed", pointed(replay())).frames[Kind.INDICATORS].sort_values("event_time")
     wanted = [item for item in truth(Kind.INDICATORS)["components"] if item]
@@ -133,7 +155,7 @@ def test_another_shape_names_provider_and_field(replay, pointed, monkeypatch, na
     ("fear_greed", b'"1704412800"', b'"1704412800000"', "lies outside|out of range"),
     ("fear_greed", b'"1704412800"', b'"' + b"9" * 400 + b'"', "too large"),
     ("cboe", b"01/05/2024", b"2024-01-05", "does not match format"),
-    ("cboe", b"01/05/2024,", b"01/05/2024,1,", "indices"),
+    ("cboe", b"01/05/2024,", b"01/05/2024,1,", "no whole row"),
 ])
 def test_one_unreadable_row_is_refused_with_what_came(replay, pointed, monkeypatch, name, old, new, reason):
     spoil(monkeypatch, lambda body: body.replace(old, new))

@@ -1,132 +1,167 @@
-"""Pages that were mutated at random: rows, refusals or a clear error, and never anything else; rows that were not
-touched come through unchanged."""
+"""Pages that were mutated at random: rows, refusals or a clear error, and never anything else; nothing lost, nothing
+doubled. `python -m infra.studies.ingest_fuzz` is the long run of the same."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
-from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import pytest
+from typer.testing import CliRunner
 
-from infra.replay.speak import TOKEN, Request, answer
-from infra.replay.world import World
-from pipelines.contracts.columns import SCHEMAS, Kind
-from pipelines.contracts.window import Window
-from pipelines.errors import SourceError
-from pipelines.ingest import http, providers
-from pipelines.ingest.checks import check
-from pipelines.ingest.payload import payload
-from tests.fixtures.replay import START, truth
+from infra.fuzz import account, mutate, play, stored
+from infra.fuzz.wire import connected
+from infra.studies import ingest_fuzz
+from pipelines.contracts.ports import Batch
+from pipelines.errors import TidemarkError
+from pipelines.ingest.http import Client
 
-#: Per provider and way of mutation; `MUTATIONS=5000 pytest tests/unit/ingest/test_mutations.py` is a long run.
-COUNT = int(os.environ.get("MUTATIONS", "20"))
-WINDOW = Window(START, START.replace(day=3))
-NAMES = ("exchange", "fear_greed", "cboe", "rss", "newsapi", "reddit", "x", "stocktwits", "equities")
-JUNK = [None, True, -1, 0, 10**30, 1e308, float("nan"), float("inf"), "", " ", "\x00", "\ud800", "x" * 200_000, "NaN",
-        "1e999", "٣", [], {}, [[]], {"": None}, "2024-01-01", "2024-02-30T00:00:00Z", 1704067200, 1704067200000,
-        "1704067200", [1, 2, 3], {"name": 5}, "\u202e<script>", -62135596800, 253402300800000]
+COUNT = int(os.environ.get("MUTATIONS", "200"))
+EACH = pytest.mark.parametrize("name", play.NAMES)
 
 
-class Server:
-    """An address; nothing is sent there."""
-
-    url = "http://127.0.0.1:9"
-
-
-def _bytes(rng, body):
-    for _ in range(rng.randint(1, 4)):
-        place = rng.randrange(len(body) + 1)
-        match rng.randrange(5):
-            case 0:
-                body = body[:place] + bytes([rng.randrange(256)]) + body[place + 1:]
-            case 1:
-                body = body[:place] + body[place + rng.randint(1, 40):]
-            case 2:
-                body = body[:place] + rng.randbytes(rng.randint(1, 6)) + body[place:]
-            case 3:
-                body = body[:place] + rng.choice([b"\x00", b"\xff", b"&#0;", b"<", b'"', b"\\ud800", b"]]>", b",,"]) \
-                    + body[place:]
-            case 4:
-                body = body[:place] + body[rng.randrange(len(body) + 1):][:60] + body[place:]
-    return body
+@EACH
+def test_rows_refusals_or_a_clear_error(tmp_path, name):
+    tally = play.fuzz(name, COUNT, 7, tmp_path)
+    assert tally.faults == []
+    assert tally.payloads >= COUNT
+    assert tally.read > COUNT / 5
+    assert tally.errors > 0
+    assert tally.refused > 0
 
 
-def _tree(rng, body):
-    try:
-        page = json.loads(body)
-    except ValueError:
-        return _bytes(rng, body)
-    places = []
-
-    def visit(node):
-        for key in (node if isinstance(node, dict) else range(len(node))):
-            places.append((node, key))
-            if isinstance(node[key], dict | list):
-                visit(node[key])
-
-    visit(page)
-    for node, key in rng.sample(places, min(len(places), rng.randint(1, 3))):
-        if isinstance(node, list) or key in node:
-            node[key] = rng.choice(JUNK)
-    return json.dumps(page).encode()
+@EACH
+def test_a_clean_run_afterwards_sets_the_warehouse_right(tmp_path, warehouse, name):
+    tally = stored.fuzz(name, 4, 7, tmp_path, warehouse)
+    assert tally.faults == []
+    assert tally.fetches > 1
 
 
-@pytest.mark.parametrize("change", [_bytes, _tree])
-@pytest.mark.parametrize("name", NAMES)
-def test_rows_refusals_or_a_clear_error(pointed, monkeypatch, name, change):
-    rng = random.Random(f"{name} {change.__name__}")
-    frames = {kind: frame[frame["event_time"] < WINDOW.end] for kind in (Kind.BARS, Kind.DOCUMENTS, Kind.INDICATORS)
-              for frame in [truth(kind)]}
-    if name == "equities":
-        frames[Kind.BARS] = frames[Kind.BARS].iloc[::24].assign(symbol="AAPL", interval="1d")
-    world = World(frames)
-    left = [0]
+def over_the_socket(player):
+    """The same wire, but the request leaves the process and comes back."""
+    from infra.replay import Replay, server
 
-    def once(self, path, params=None, *, method="GET", headers=None, **_):
-        parts = urlsplit(path)
-        query = {**dict(parse_qsl(parts.query)), **{key: str(value) for key, value in (params or {}).items()}}
-        request = Request(method, parts.path, query, {"X-Api-Key": "k", "Authorization":
-                          "Basic x" if method == "POST" else f"Bearer {TOKEN}"}, b"", Server.url)
-        _, body, type_ = answer(request, world)
-        if left[0] > 0 and method == "GET" and "exchangeInfo" not in path:
-            left[0] -= 1
-            body = change(rng, body)
-        return http.Answer(200, {"content-type": type_}, body)
+    wire = player.wire
+    real = server.answer
 
-    monkeypatch.setattr(http.Client, "_once", once)
-    settings = pointed(Server(), http={"attempts": 1, "rate": 1000, "burst": 1000, "overlap_hours": 0})
-    source = providers.create(name, settings)
-    (kind,) = source.kinds()
-    values = [name for name in SCHEMAS[kind].columns if name != "components"]
-    whole = {tuple(row) for row in _good(source, kind, name)[0][values].astype(str).itertuples(index=False)}
-    ends = {"rows": 0, "error": 0}
-    for _ in range(COUNT):
-        left[0] = 1
-        said = None
-        try:
-            good, bad, batch = _good(source, kind, name)
-        except SourceError as error:
-            said = str(error)
-        if said is not None:
-            ends["error"] += 1
-            assert name in said or "binance" in said
-            assert said.isprintable()
-            assert len(said) < 600
-            continue
-        ends["rows"] += 1
-        json.dumps([payload(one.payload) for one in (*bad, *batch.refused)], allow_nan=False)
-        key = list(SCHEMAS[kind].key)
-        assert not good.duplicated([*key, "available_at"]).any()
-        assert len(good) + len(bad) <= len(batch.frames[kind])
-    assert ends["rows"] > 0 or change is _bytes  # of a small page few changes of bytes leave JSON
-    left[0] = 0
-    again = {tuple(row) for row in _good(source, kind, name)[0][values].astype(str).itertuples(index=False)}
-    assert again == whole  # nothing of a broken page was kept
+    def answer(request, world):
+        from urllib.parse import urlencode
+
+        asked = httpx.Request(request.method, f"http://replay{request.path}?{urlencode(request.query)}",
+                              headers=request.headers, content=request.body)
+        response = wire.handle_request(asked)
+        return response.status_code, response.content, response.headers["content-type"]
+
+    return Replay(wire.world), real, answer
 
 
-def _good(source, kind, name):
-    batch = source.fetch(WINDOW, [kind])
-    good, bad = check(kind, batch.frames[kind], name)
-    return good, bad, batch
+@EACH
+def test_over_a_real_socket_it_is_the_same(tmp_path, monkeypatch, name):
+    """The in-process wire hides nothing: the same cases end in the same rows and errors through the kernel."""
+    from infra.replay import server as servers
+    from pipelines.ingest import providers
+
+    player = play.Player(name, tmp_path / "one", 7)
+    replay, _, answer = over_the_socket(player)
+    monkeypatch.setattr(servers, "answer", answer)
+    with replay:
+        far = providers.create(name, play.settings(tmp_path / "two", replay.url))
+        player.wire.change = None
+        far.fetch(player.window, [player.kind])  # the other one has its markets already, too
+        for number in range(1, 13):
+            ends = []
+            for provider in (player.provider, far):
+                window = player.spoil(number)
+                try:
+                    if provider is far:
+                        batch = far.fetch(window, [player.kind])
+                    else:
+                        with connected(player.wire):
+                            batch = provider.fetch(window, [player.kind])
+                    ends.append((play.rows_of(player.kind, batch.frames[player.kind]), len(batch.refused)))
+                except TidemarkError as error:
+                    ends.append(type(error))
+            assert ends[0] == ends[1], number
+
+
+def spoiled(monkeypatch, name, how):
+    """A provider with a fault that the account has to find."""
+    from pipelines.ingest import network
+
+    real = network.NetworkProvider.fetch
+
+    def fetch(self, window, kinds, symbols=None):
+        batch = real(self, window, kinds, symbols)
+        (kind,) = batch.frames
+        return Batch({kind: how(batch.frames[kind])}, batch.refused)
+
+    monkeypatch.setattr(network.NetworkProvider, "fetch", fetch)
+
+
+@pytest.mark.parametrize(("name", "how", "found"), [
+    ("x", lambda frame: frame.iloc[:-1] if len(frame) == 7 else frame, "the payload holds"),
+    ("fear_greed", lambda frame: frame.iloc[[*range(len(frame)), 0]] if len(frame) == 11 else frame, "doubled"),
+    ("cboe", lambda frame: frame.assign(value=1.0) if len(frame) == 19 else frame, "untouched, but lost or changed"),
+    ("newsapi", lambda frame: frame.iloc[:0] / 0 if len(frame) == 7 else frame, "crashed"),
+])
+def test_the_account_finds_what_is_wrong(monkeypatch, tmp_path, name, how, found):
+    spoiled(monkeypatch, name, how)
+    tally = play.fuzz(name, 150, 7, tmp_path)
+    assert any(found in fault for fault in tally.faults), tally.faults
+
+
+def test_it_finds_a_provider_that_never_ends(monkeypatch, tmp_path):
+    player = play.Player("x", tmp_path, 7)
+    monkeypatch.setattr(play, "PATIENCE", 0.2)
+    monkeypatch.setattr(Client, "json", lambda self, *_, **__: [None for _ in iter(int, 1)])
+    tally = play.Tally("x")
+    player.play(1, tally)
+    assert tally.faults == ["case 1: took longer than 0.2 s"]
+
+
+def test_the_same_number_is_the_same_case(tmp_path):
+    tallies = [play.fuzz("x", 30, 7, tmp_path / str(place)) for place in range(2)]
+    assert tallies[0].rows == tallies[1].rows
+    assert play.fuzz("x", 30, 8, tmp_path / "other").rows != tallies[0].rows
+
+
+@pytest.mark.parametrize("form", list(mutate.FORMS))
+def test_every_way_of_mutation_changes_something(form):
+    import random
+
+    bodies = {"json": json.dumps({"data": [{"id": f"{place}", "created_at": "2024-01-01T00:00:00Z", "n": 1704067200}
+                                           for place in range(5)]}).encode(),
+              "csv": b"small print\r\nDATE,OPEN,CLOSE\r\n"
+                     + b"01/02/2024,1.5,2.5\r\n01/03/2024,1.5,2.5\r\n01/04/2024,1.0,2\r\n" * 2,
+              "xml": b'<?xml version="1.0" encoding="UTF-8"?><rss version="2.0"><channel>'
+                     + b"".join(b'<item><title>one %d</title><guid isPermaLink="false">%d</guid><pubDate>Tue, 02 Jan '
+                                b"2024 10:00:00 GMT</pubDate></item>" % (place, place) for place in range(3))
+                     + b"</channel></rss>"}
+    for place, change in enumerate((*mutate.BYTES, *mutate.FORMS[form])):
+        changed = [change(random.Random(seed), bodies[form]) != bodies[form] for seed in range(40)]
+        assert any(changed), (place, change)
+
+
+def test_the_account_reads_what_it_says():
+    page = account.page("x", "/", b'{"data": [{"id": "a"}, 5], "meta": {}}')
+    assert (page.count, [name for _, name in page.records]) == (2, ["a"])
+    assert account.page("x", "/", b'{"datum": []}') is None
+    assert account.page("rss", "/", b"<rss><channel><item><title>a</item><item/></rss>").count == 2
+    assert account.page("rss", "/", b"<rss><!-- <item> --><item/></rss>").count == 1
+    assert account.page("equities", "/", b"small print\nDate,Open\r\n2024-01-01,1\r\n,\r\n2024-01-02").count == 2
+
+
+def test_the_command_plays_a_case_again():
+    done = CliRunner().invoke(ingest_fuzz_app(), ["--provider", "x", "--case", "3", "--json"])
+    assert done.exit_code == 0, done.output
+    (tally,) = json.loads(done.stdout)["read"]
+    assert (tally["provider"], tally["fetches"]) == ("x", 1)
+
+
+def ingest_fuzz_app():
+    import typer
+
+    app = typer.Typer()
+    app.command()(ingest_fuzz.main)
+    return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -40,6 +41,14 @@ def test_the_list_itself_loads_no_provider():
             "'feedparser', 'httpx', 'pipelines.ingest.composite'} "
             "& set(sys.modules)")
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_every_line_of_the_list_leads_to_its_provider():
+    for name, place in providers.PROVIDERS.items():
+        module, _, provider = place.partition(":")
+        made = getattr(import_module(f"pipelines.ingest.{module}"), provider)
+        assert made.name == name
+        assert callable(made.from_settings)
 
 
 NETWORK = ("exchange", "fear_greed", "cboe", "rss", "newsapi", "reddit", "x", "stocktwits", "equities")

@@ -139,3 +139,41 @@ def test_bytes_that_are_no_utf8_are_marked_for_the_checks():
 def test_the_hostile_text_is_hostile():
     assert "\x00" in worlds.HOSTILE
     assert len(worlds.HUGE) > 100_000
+
+
+def feed(*items, head=b'<?xml version="1.0" encoding="UTF-8"?>'):
+    entry = "<item><title>caf\u00e9 {0}</title><guid>{0}</guid><pubDate>Tue, 02 Jan 2024 10:00:00 GMT</pubDate></item>"
+    body = "".join(entry.format(item) for item in items or "abcd")
+    return head + b'<rss version="2.0"><channel><title>t</title>' + body.encode() + b"</channel></rss>"
+
+
+@pytest.mark.parametrize(("old", "new", "kept", "refused"), [
+    (b"</title><guid>b<", b"</t><guid>b<", "acd", 1),              # a title that does not end
+    (b"caf\xc3\xa9 b", b"caf\xe9 b", "acd", 1),                    # a byte of another encoding: only its own text
+    (b"</item>", b"", "abcd", 0),
+    (b"GMT</pubDate></item><item>", b"GMT</pubDate></item><it\x01>", "acd", 1),  # the second one lost its opening
+    (b"<guid>b<", b"<guid><![CDATA[b<", "acd", 1),
+    (b"<title>caf\xc3\xa9 b", b"<title>&nosuch; &amp; caf\xc3\xa9 b", "abcd", 0),
+])
+def test_what_is_broken_takes_no_other_with_it(replay, pointed, monkeypatch, old, new, kept, refused):
+    spoil(monkeypatch, lambda body: feed().replace(old, new, 1))
+    batch = fetch(pointed(replay()))
+    found, bad = documents(batch)
+    assert ("".join(sorted(found)), len(batch.refused) + len(bad)) == (kept, refused)
+    for name in set("acd") & set(found):
+        assert found[name][1] == f"caf\u00e9 {name}"
+
+
+@pytest.mark.parametrize(("encoding", "head"), [
+    ("latin-1", b'<?xml version="1.0" encoding="latin-1"?>'), ("utf-16", b""), ("utf-8", b"\xef\xbb\xbf"),
+    ("utf-8", b'<?xml version="1.0" encoding="no-such-code"?>'), ("utf-8", b"")])
+def test_encodings(replay, pointed, monkeypatch, encoding, head):
+    text = feed(head=b"").decode().encode(encoding)
+    spoil(monkeypatch, lambda body: head + text)
+    if encoding == "utf-16":  # whose end is no text that a torn answer could be told by
+        with pytest.raises(SourceUnavailable, match="its text is cut off"):
+            fetch(pointed(replay(), http={"attempts": 1, "rate": 1000, "timeout": 10}))
+        return
+    found, bad = documents(fetch(pointed(replay())))
+    assert {name: title for name, (_, title, _) in found.items()} == {name: f"caf\u00e9 {name}" for name in "abcd"}
+    assert bad == []

@@ -63,7 +63,7 @@ def test_delay_is_a_length_of_time():
     ("symbol_from_path = '[A-Z]+'", r"has 0 groups; put the symbol in exactly one"),
     ("symbol_from_path = '([A-Z]+)'", r"the symbol is stated twice"),
     ("duplicates = 'middle'", r"file\.0\.duplicates: Input should be 'first' or 'last'"),
-    ("format = 'xml'", r"file\.0\.format: Input should be 'csv', 'parquet' or 'jsonl'"),
+    ("format = 'xml'", r"file\.0\.format: Input should be 'csv', 'parquet', 'jsonl' or 'freqtrade'"),
     ("text_limit = 0", r"file\.0\.text_limit"),
 ])
 def test_a_wrong_key_is_named(line, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pipelines.config import ROOT
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.window import Window
 from pipelines.ingest.checks import examine
-from pipelines.ingest.files import FilesProvider, load
+from pipelines.ingest.files import FilesProvider, load, parse
 
 DATA = ROOT.parent / "shared" / "data"
 pytestmark = [pytest.mark.realdata,
@@ -100,3 +101,26 @@ def test_days_are_cut_at_their_availability():
     assert len(batch.frames[Kind.BARS]) == 5 * 24
     for frame in batch.frames.values():
         assert frame["available_at"].between(day.start, day.end, inclusive="left").all()
+
+
+def test_the_trade_log_as_its_export_is_the_same_trades(tmp_path):
+    """The table that we were given, written back in the shape of the export that it was made from."""
+    table = pd.read_parquet(DATA / "trade_log_bbrsi_2021" / "trades.parquet")
+    for name in ("open_date", "close_date"):
+        table[name] = table[name].astype(str)
+    trades = json.loads(table.to_json(orient="records"))
+    (tmp_path / "export.json").write_text(json.dumps({"strategy": {"BBRSI": {"trades": trades}}}))
+    source = FilesProvider(tmp_path, parse(
+        'name = "ft"\n[[file]]\npath = "export.json"\nkind = "trades"\nformat = "freqtrade"\n'))
+    batch = source.fetch(EVER, [Kind.TRADES])
+    checked = examine(Kind.TRADES, batch.frames[Kind.TRADES], "ft")
+    assert (list(batch.refused), list(checked.refused)) == ([], [])
+    closed = checked.clean[checked.clean["closed_at"].notna()]
+    assert (len(checked.clean), len(closed), checked.collapsed) == (2 * 779, 779, 0)
+    given = whole("shared")[Kind.TRADES]
+    same = ["event_time", "available_at", "entry_price", "exit_price", "size", "profit_ratio", "exit_reason"]
+    pd.testing.assert_frame_equal(*(frame[same].sort_values(same[:4], ignore_index=True) for frame in (closed, given)),
+                                  check_dtype=False)
+    assert round((closed["profit_ratio"] > 0).mean(), 3) == 0.479
+    openings = checked.clean[checked.clean["closed_at"].isna()]
+    assert (openings["available_at"] == openings["event_time"]).all()

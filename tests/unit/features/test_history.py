@@ -1,0 +1,100 @@
+"""Outcomes of trades: never a feature of their own trade, only the past of earlier ones as it was known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines.config import ROOT
+from pipelines.contracts.columns import SCHEMAS, Kind
+from pipelines.errors import ConfigError
+from pipelines.features import catalog
+from pipelines.features.declare import OUTCOMES, Feature, Group, Rows
+from pipelines.features.history import closed_trades, mean_of_last, openings
+from pipelines.store import facts
+
+
+@pytest.mark.parametrize("column", ["closed_at", "exit_price", "profit_ratio", "exit_reason"])
+@pytest.mark.parametrize("form", ["{}", "trades.{}"])
+def test_a_feature_of_an_outcome_is_refused(column, form):
+    with pytest.raises(ConfigError, match=rf"'f' is made of {column}, the outcome of a trade: .* closed_trades"):
+        Feature("f", ("close", form.format(column)), 0, "1", "wrong")
+
+
+def test_nor_may_a_feature_bear_its_name():
+    with pytest.raises(ConfigError, match="is made of profit_ratio"):
+        Feature("profit_ratio", ("close",), 0, "1", "wrong")
+
+
+def test_outcomes_are_columns_that_may_be_absent_and_the_catalog_uses_none():
+    for schema in SCHEMAS.values():
+        assert set(schema.outcomes) <= set(schema.values) - set(schema.required)
+    assert {"closed_at", "exit_price", "profit_ratio", "exit_reason"} == OUTCOMES
+    assert not {name for group in catalog.GROUPS.values() for feature in group.features
+                for name in feature.inputs} & OUTCOMES
+
+
+def test_feature_groups_read_trades_through_history_alone():
+    readers = [path.name for path in (ROOT / "pipelines" / "features").rglob("*.py")
+               if "TRADES" in path.read_text() or "trades" in path.read_text()]
+    assert sorted(readers) == ["declare.py", "history.py"]
+
+
+def at(hour: float) -> pd.Timestamp:
+    return pd.Timestamp("2024-01-01", tz="UTC") + pd.Timedelta(hours=hour)
+
+
+def trade(number, opened, known, closed=None, profit=None, symbol="BTCUSDT"):
+    return {"source": "bot", "trade_id": str(number), "event_time": at(opened), "available_at": at(known),
+            "symbol": symbol, "side": "long", "entry_price": 1.0, "size": 1.0,
+            "closed_at": pd.NaT if closed is None else at(closed), "exit_price": None if closed is None else 1.0,
+            "profit_ratio": profit, "exit_reason": None}
+
+
+@pytest.fixture
+def rows(warehouse):
+    log = [trade(1, 0, 0), trade(1, 0, 5, 5, 0.1), trade(1, 0, 9, 5, 0.3),  # corrected at 9
+           trade(2, 2, 2), trade(2, 2, 8, 6, -0.2),                         # its log came late
+           trade(3, 4, 4),                                                  # still open
+           trade(4, 1, 1, symbol="ETHUSDT"), trade(4, 1, 3, 3, 0.5, symbol="ETHUSDT")]
+    frame = pd.DataFrame(log).astype({"closed_at": "datetime64[us, UTC]", "exit_price": "float64",
+                                      "profit_ratio": "float64"})
+    facts.write(warehouse, Kind.TRADES, frame)
+    hours = [4, 5, 7, 8, 9, 10]
+    frame = pd.DataFrame([(symbol, at(hour), at(hour)) for hour in hours for symbol in ("BTCUSDT", "ETHUSDT")],
+                         columns=["symbol", "event_time", "available_at"])
+    return lambda until=99: Rows(frame[frame["available_at"] <= at(until)].iloc[::-1], warehouse, at(until))
+
+
+def test_history_is_what_was_known(rows):
+    made = rows()
+    found = mean_of_last(made, closed_trades(made), "profit_ratio", 2)
+    told = {(row.symbol[:3], row.available_at.hour): value for row, value in zip(
+        made.frame.itertuples(), np.round(found, 6), strict=True)}
+    assert {hour: told["ETH", hour] for hour in (4, 5, 10)} == {4: 0.5, 5: 0.5, 10: 0.5}
+    assert np.isnan(told["BTC", 4])
+    assert {hour: told["BTC", hour] for hour in (5, 7, 8, 9, 10)} == {
+        5: 0.1, 7: 0.1, 8: -0.05, 9: 0.05, 10: 0.05}
+
+
+def test_cutting_off_the_future_changes_nothing(rows):
+    whole = rows()
+    full = pd.Series(mean_of_last(whole, closed_trades(whole), "profit_ratio", 1), index=whole.frame.index)
+    for until in (4, 5, 7, 8, 9):
+        cut = rows(until)
+        part = mean_of_last(cut, closed_trades(cut), "profit_ratio", 1)
+        np.testing.assert_array_equal(part, full.loc[cut.frame.index].to_numpy())
+
+
+def test_openings_tell_no_outcome(rows):
+    frame = openings(rows())
+    assert not set(frame.columns) & OUTCOMES
+    assert list(frame["trade_id"]) == ["1", "4", "2", "3"]
+
+
+def test_a_group_of_history_is_declared_as_such():
+    feature = Feature("profit_last_2", ("closed_trades.profit_ratio",), 0, "ratio", "mean of the last two", 0.0)
+    group = Group("record", (feature,), from_rows=lambda rows: {
+        "profit_last_2": mean_of_last(rows, closed_trades(rows), "profit_ratio", 2)})
+    assert group.features[0].inputs == ("closed_trades.profit_ratio",)
