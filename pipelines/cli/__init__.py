@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from pipelines.cli import calibrate, provenance, quarantine, registry, shadow, stack, stages
+from pipelines.cli import calibrate, provenance, quarantine, registry, shadow, stack, stages, texts
 from pipelines.cli.output import complain
 from pipelines.errors import ConfigError, TidemarkError
 
@@ -26,6 +26,7 @@ stages.register(app)
 registry.register(app)
 provenance.register(app)
 shadow.register(app)
+texts.register(app)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(calibrate.app, name="calibrate")
 

@@ -11,12 +11,13 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """The four kinds of facts."""
+    """The five kinds of facts."""
 
     BARS = "bars"
     DOCUMENTS = "documents"
     INDICATORS = "indicators"
     TRADES = "trades"
+    LABELS = "labels"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,13 @@ SCHEMAS: dict[Kind, FactSchema] = {
         values={"symbol": "str", "side": "str", "entry_price": "float", "size": "float", "closed_at": "time",
                 "exit_price": "float", "profit_ratio": "float", "exit_reason": "str"},
         required=("symbol", "side", "entry_price"),
+    ),
+    Kind.LABELS: FactSchema(
+        # A person's judgement of a text that was written at event_time: -1 (as bad as can be) to 1. `raters` is how
+        # many people agreed on it, where that is known. available_at is when the judgement was there.
+        key=("source", "doc_id", "event_time"),
+        values={"text": "str", "label": "float", "raters": "float"},
+        required=("text", "label"),
     ),
 }
 

@@ -182,8 +182,17 @@ def _trades(review: _Review, texts: dict[str, Texts]) -> None:
                   "its outcome is known at {available_at}, before it was closed at {closed_at}")
 
 
+def _labels(review: _Review, texts: dict[str, Texts]) -> None:
+    rows = review.rows
+    review.refuse(np.abs(review.floats("label")) > 1, "label {label} lies outside -1 to 1; divide it by its scale")
+    review.refuse(review.floats("raters") < 1, "raters {raters} is less than one person")
+    review.refuse((rows["available_at"] <= rows["event_time"]).to_numpy(),
+                  "judged at {available_at}, not after it was written at {event_time}: nobody has read it yet")
+
+
 _RULES: dict[Kind, Callable[[_Review, dict[str, Texts]], None]] = {
-    Kind.BARS: _bars, Kind.DOCUMENTS: _documents, Kind.INDICATORS: _indicators, Kind.TRADES: _trades}
+    Kind.BARS: _bars, Kind.DOCUMENTS: _documents, Kind.INDICATORS: _indicators, Kind.TRADES: _trades,
+    Kind.LABELS: _labels}
 
 
 def _refusals(kind: Kind, frame: pd.DataFrame, reasons: np.ndarray[tuple[int], np.dtype[np.object_]],
