@@ -100,3 +100,11 @@ def test_days_are_cut_at_their_availability():
     assert len(batch.frames[Kind.BARS]) == 5 * 24
     for frame in batch.frames.values():
         assert frame["available_at"].between(day.start, day.end, inclusive="left").all()
+
+
+def test_labelled_texts():
+    labels = whole("labelled")[Kind.LABELS]
+    assert labels.groupby("source").size().to_dict() == {"phrasebank": 2_259, "taborda": 1_300, "vader-tweets": 4_200}
+    assert labels["label"].abs().max() <= 1
+    assert labels["event_time"].between(pd.Timestamp("2020-04-04", tz="UTC"),
+                                        pd.Timestamp("2020-07-17", tz="UTC")).all()
