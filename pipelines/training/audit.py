@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -11,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from pipelines.config import Settings
-from pipelines.contracts.columns import Kind
+from pipelines.contracts.columns import FEATURE_META, Kind
 from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.records import BASELINES
 from pipelines.contracts.window import Window
 from pipelines.errors import InsufficientData
-from pipelines.features import build, labels, snapshot, texts
+from pipelines.features import build, feature_names, labels, snapshot, texts
 from pipelines.sentiment.aggregate import LONGEST_HOURS, aggregate
 from pipelines.sentiment.hours import full_hour
 from pipelines.sentiment.run import SCORER
@@ -70,11 +71,21 @@ def _of_bars(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[list[Bu
 
 
 def _of_texts(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[list[Build], pd.DataFrame]:
-    """A text is known when it was written, its label when it was judged: two builds of the same facts."""
+    """A text is known when it was written, its label when it was judged: two builds of the same facts.
+
+    Thousands of columns of words are compared as one: their digest in each row.
+    """
     judged = texts.read(warehouse, line, texts.window_of(line, as_of), as_of)
     written = judged[[*_DOCUMENT, "text"]].assign(available_at=judged["event_time"])
     at_once = pd.Timedelta(0)
-    return [from_facts("features", lambda facts: texts.rows(facts["texts"], line), {"texts": written}, opens=at_once),
+
+    def condensed(facts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        rows = texts.rows(facts["texts"], line)
+        values: FloatArray = np.ascontiguousarray(rows.loc[:, list(feature_names(rows))].to_numpy(dtype=np.float64))
+        digests = [hashlib.blake2b(row.tobytes(), digest_size=8).hexdigest() for row in values]
+        return rows[list(FEATURE_META)].assign(features=np.array(digests, dtype=object))
+
+    return [from_facts("features", condensed, {"texts": written}, opens=at_once),
             from_facts("labels", lambda facts: texts.labels(facts["labels"], line), {"labels": judged},
                        known="label_end", opens=at_once)], texts.frame_of(judged, line)
 

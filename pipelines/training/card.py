@@ -20,6 +20,17 @@ _TARGETS = {
 }
 
 
+_BAR_LIMITS = (
+    "- Trained on the symbols, the interval and the feature version above; on anything else its probabilities mean "
+    "nothing.\n"
+    "- The evidence is short and markets change: monitoring decides when it is out of date.\n"
+    "- Net figures assume execution at the next bar's open without market impact.\n")
+_TEXT_LIMITS = (
+    "- It knows the texts of the sources it was trained on; how it does on others nobody has measured.\n"
+    "- It has never seen a neutral text: what it cannot tell lies near 0.5.\n"
+    "- Language changes and nothing watches it: train it again on new labels.\n")
+
+
 @dataclass(frozen=True)
 class Facts:
     """What the card needs to know, all of it plain."""
@@ -76,11 +87,7 @@ def write(facts: Facts) -> str:
         _undefined(facts.undefined),
         "## What it looks at\n\n" + _table(("feature", facts.importance_unit), [
             (str(name), _value(float(value))) for name, value in facts.importance.head(10).items()]),
-        "## Limits\n\n"
-        "- Trained on the symbols, the interval and the feature version above; on anything else its probabilities mean "
-        "nothing.\n"
-        "- The evidence is short and markets change: monitoring decides when it is out of date.\n"
-        "- Net figures assume execution at the next bar's open without market impact.\n"
+        "## Limits\n\n" + (_BAR_LIMITS if line.on_bars else _TEXT_LIMITS) +
         "- Scores on the search folds (`oos.*`) are optimistic, for the configuration was chosen on them.",
         "## How to rebuild it\n\n" + _table(("", ""), [
             ("code", f"`{facts.git_commit}`"), ("requirements.lock", f"`{facts.lock_digest[:16]}`"),
