@@ -36,10 +36,21 @@ def features(line: Line, texts: Sequence[str]) -> pd.DataFrame:
     Raises:
         ConfigError: the line's groups are not made of texts.
     """
+    names = [feature.name for feature in catalog.features(catalog.of(line))]
+    return pd.DataFrame(values(line, texts), columns=names, copy=False)
+
+
+def values(line: Line, texts: Sequence[str]) -> FloatArray:
+    """``features`` as an array of shape (texts, columns)."""
     groups = catalog.of(line)
-    parts: list[FloatArray] = [group.from_texts(texts) for group in groups if group.from_texts is not None]
-    names = [feature.name for feature in catalog.features(groups)]
-    return pd.DataFrame(np.concatenate(parts, axis=1) if len(texts) else np.empty((0, len(names))), columns=names)
+    filled: FloatArray = np.empty((len(texts), len(catalog.features(groups))))
+    begin = 0
+    for group in groups:
+        end = begin + len(catalog.features([group]))
+        if group.from_texts is not None and len(texts):
+            filled[:, begin:end] = group.from_texts(texts)
+        begin = end
+    return filled
 
 
 def read(warehouse: Warehouse, line: Line, window: Window, as_of: datetime) -> pd.DataFrame:
@@ -54,9 +65,9 @@ def rows(judged: pd.DataFrame, line: Line) -> pd.DataFrame:
     Args:
         judged: ``source``, ``doc_id``, ``event_time``, ``available_at`` and ``text``.
     """
-    found = _distinct(judged)
-    meta = found[["symbol", "event_time"]].assign(available_at=found["event_time"])
-    return pd.concat([meta[list(FEATURE_META)], features(line, found["text"].tolist())], axis=1)
+    found = distinct(judged)
+    return pd.concat([found[list(FEATURE_META)].assign(available_at=found["event_time"]),
+                      features(line, found["text"].tolist())], axis=1)
 
 
 def labels(judged: pd.DataFrame, line: Line) -> pd.DataFrame:
@@ -65,7 +76,7 @@ def labels(judged: pd.DataFrame, line: Line) -> pd.DataFrame:
     Args:
         judged: contract columns of ``Kind.LABELS``.
     """
-    found = _distinct(_clear(judged, line))
+    found = distinct(_clear(judged, line))
     return found[list(ROW_KEY)].assign(y=(found["label"] > 0).astype(np.int64), label_end=found["available_at"],
                                        forward_return=np.nan)[[*ROW_KEY, *LABEL_COLUMNS]]
 
@@ -97,7 +108,7 @@ def window_of(line: Line, as_of: datetime) -> Window:
 
 def frame_of(judged: pd.DataFrame, line: Line) -> pd.DataFrame:
     """Features and labels of judged texts that are not neutral, and what the lexicon says of them (``COMPOUND``)."""
-    clear = _distinct(_clear(judged, line))
+    clear = distinct(_clear(judged, line))
     frame = rows(clear, line).merge(labels(clear, line), on=list(ROW_KEY), validate="one_to_one")
     return frame.assign(**{COMPOUND: score(clear["text"].tolist())["compound"].to_numpy(dtype=np.float64)})
 
@@ -106,8 +117,8 @@ def _clear(judged: pd.DataFrame, line: Line) -> pd.DataFrame:
     return judged[judged["label"].abs() >= line.target.neutral]
 
 
-def _distinct(judged: pd.DataFrame) -> pd.DataFrame:
-    """With ``symbol``; of texts that say the same the one that came first, so that nothing later can replace it."""
+def distinct(judged: pd.DataFrame) -> pd.DataFrame:
+    """With ``symbol``, ordered by (event_time, symbol); of texts that say the same the one that came first, so that nothing later can replace it."""
     found = judged.assign(symbol=(judged["source"] + "/" + judged["doc_id"]).astype("str"))
     found = found.sort_values(["available_at", "event_time", "symbol"], ignore_index=True)
     said = found["text"].str.lower().str.replace(_SAME, " ", regex=True).str.strip()

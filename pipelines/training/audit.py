@@ -18,7 +18,7 @@ from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.records import BASELINES
 from pipelines.contracts.window import Window
 from pipelines.errors import InsufficientData
-from pipelines.features import build, feature_names, labels, snapshot, texts
+from pipelines.features import build, labels, snapshot, texts
 from pipelines.sentiment.aggregate import LONGEST_HOURS, aggregate
 from pipelines.sentiment.hours import full_hour
 from pipelines.sentiment.run import SCORER
@@ -80,10 +80,10 @@ def _of_texts(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[list[B
     at_once = pd.Timedelta(0)
 
     def condensed(facts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-        rows = texts.rows(facts["texts"], line)
-        values: FloatArray = np.ascontiguousarray(rows.loc[:, list(feature_names(rows))].to_numpy(dtype=np.float64))
-        digests = [hashlib.blake2b(row.tobytes(), digest_size=8).hexdigest() for row in values]
-        return rows[list(FEATURE_META)].assign(features=np.array(digests, dtype=object))
+        found = texts.distinct(facts["texts"])
+        digests = [hashlib.blake2b(row, digest_size=8).hexdigest() for row in texts.values(
+            line, found["text"].tolist())]
+        return found[list(FEATURE_META)].assign(features=np.array(digests, dtype=object))
 
     return [from_facts("features", condensed, {"texts": written}, opens=at_once),
             from_facts("labels", lambda facts: texts.labels(facts["labels"], line), {"labels": judged},
