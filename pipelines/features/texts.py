@@ -118,7 +118,8 @@ def _clear(judged: pd.DataFrame, line: Line) -> pd.DataFrame:
 
 
 def distinct(judged: pd.DataFrame) -> pd.DataFrame:
-    """With ``symbol``, ordered by (event_time, symbol); of texts that say the same the one that came first, so that nothing later can replace it."""
+    """With ``symbol``, ordered by (event_time, symbol); of texts that say the same the one that came first, so that
+    nothing later can replace it."""
     found = judged.assign(symbol=(judged["source"] + "/" + judged["doc_id"]).astype("str"))
     found = found.sort_values(["available_at", "event_time", "symbol"], ignore_index=True)
     said = found["text"].str.lower().str.replace(_SAME, " ", regex=True).str.strip()
