@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from pipelines import config
 from pipelines.cli.context import AsOfOption, as_of_time, line_of, open_warehouse
 from pipelines.cli.output import JsonOption, show
+from pipelines.contracts.ports import Scorer
 
 
 def register(app: typer.Typer) -> None:
@@ -18,6 +20,8 @@ def register(app: typer.Typer) -> None:
 def score(
     texts: Annotated[list[str], typer.Argument(help="Texts; each is scored by itself.", metavar="TEXT...")],
     line: Annotated[str | None, typer.Option(help="Score with the champion of this line instead of a lexicon.")] = None,
+    transformer: Annotated[Path | None, typer.Option(help="Score with the model of this directory (safetensors; needs "
+                                                          "transformers and torch).")] = None,
     lexicon: Annotated[str, typer.Option(help="tidemark or vader.")] = "tidemark",
     as_of: AsOfOption = None,
     json_output: JsonOption = False,
@@ -26,7 +30,12 @@ def score(
     from pipelines.sentiment import scorer
 
     if line is None:
-        name, found = lexicon, scorer.get(lexicon).score(texts)
+        from pipelines.sentiment.transformer import load
+
+        chosen: Scorer = scorer.get(lexicon) if transformer is None else load(transformer)
+        name, found = chosen.name, chosen.score(texts)
+    elif transformer is not None:
+        raise typer.BadParameter("--line and --transformer exclude each other; name one")
     else:
         from pipelines.serving.scorer import champion_scorer
 

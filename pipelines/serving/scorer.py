@@ -19,7 +19,7 @@ from pipelines.contracts.columns import Kind
 from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FittedModel, FloatArray, Scorer
 from pipelines.contracts.window import Window
-from pipelines.errors import ConfigError, ContractError, NotReady
+from pipelines.errors import ConfigError, ContractError, RegistryError
 from pipelines.features import texts as features
 from pipelines.registry import models
 from pipelines.sentiment.run import text_of
@@ -64,16 +64,17 @@ def champion_scorer(warehouse: Warehouse, settings: Settings, line: Line, as_of:
 
     Raises:
         ConfigError: the line does not learn from texts.
-        NotReady: it has no champion at that time: none has beaten the lexicon.
-        UnsafeArtifact, RegistryError, TrackingUnavailable: its model cannot be loaded.
+        RegistryError: it has no champion at that time: none has beaten the lexicon.
+        UnsafeArtifact, TrackingUnavailable: its model cannot be loaded.
     """
     if line.on_bars:
         raise ConfigError(f"{line.name} predicts bars; only a line with target.kind = \"polarity\" scores texts")
     with warehouse.begin() as connection:
         present = ledger.champion(connection, line.name, as_of=as_of)
     if present is None:
-        raise NotReady(f"{line.name} has no champion as of {as_of:%Y-%m-%d %H:%M} UTC, for no version has beaten the "
-                       "lexicon by then; train one (`tidemark train`, `tidemark gate`), or score with a lexicon")
+        raise RegistryError(f"{line.name} has no champion as of {as_of:%Y-%m-%d %H:%M} UTC, for no version has beaten "
+                            "the lexicon by then; train one (`tidemark train`, `tidemark gate`), or score with a "
+                            "lexicon")
     model = models.load(warehouse, settings, line, present.version)
     return LearnedScorer(f"{line.name}@{present.version}", line, present.version, model)
 

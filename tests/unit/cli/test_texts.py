@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from pipelines import cli, config
 from pipelines.config import ROOT
-from pipelines.errors import ConfigError, NotReady
+from pipelines.errors import ConfigError, RegistryError
 from pipelines.sentiment import score
 from pipelines.store import Warehouse
 
@@ -39,7 +39,8 @@ def test_what_cannot_score_says_why(monkeypatch: pytest.MonkeyPatch, warehouse: 
         for arguments, error, words in (
                 (["--lexicon", "sour"], ConfigError, "there is no lexicon 'sour'"),
                 (["--line", "direction_1h"], ConfigError, "direction_1h predicts bars"),
-                (["--line", "text_polarity"], NotReady, "no version has beaten the lexicon by then")):
+                (["--line", "text_polarity"], RegistryError, "no version has beaten the lexicon by then"),
+                (["--transformer", str(tmp_path)], ConfigError, "holds no config.json")):
             with pytest.raises(error, match=words):
                 scored("a text", *arguments)
     finally:

@@ -19,7 +19,7 @@ from pipelines.contracts.columns import Kind
 from pipelines.contracts.line import Line
 from pipelines.contracts.records import Candidate, Outcome, Reason, RetrainRequest, Verdict
 from pipelines.contracts.window import Window
-from pipelines.errors import ConfigError, InsufficientData, NotReady
+from pipelines.errors import ConfigError, InsufficientData, RegistryError
 from pipelines.features import run as features_run
 from pipelines.features import snapshot
 from pipelines.gate import decide
@@ -100,7 +100,7 @@ def bench(warehouse: Warehouse, mlflow_server: MlflowServer, new_database: Calla
 def test_what_the_lexicon_cannot_know_is_learned_promoted_and_scores(bench: Bench) -> None:
     b = bench
     facts.write(b.warehouse, Kind.LABELS, make_labels())
-    with pytest.raises(NotReady, match="no version has beaten the lexicon"):
+    with pytest.raises(RegistryError, match="no version has beaten the lexicon"):
         champion_scorer(b.warehouse, b.settings, b.line, AS_OF)
     candidate = b.train()
     verdict = b.judge(candidate)
