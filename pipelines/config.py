@@ -79,9 +79,11 @@ class Settings(BaseSettings):
     x: sources.X = sources.X()
     stocktwits: sources.StockTwits = sources.StockTwits()
     equities: sources.Equities = sources.Equities()
+    replay: sources.Replay = sources.Replay()
 
     # Airflow schedules: cron for live work; "end" stops scheduling for replays of history.
     schedule_ingest: str = "0 0 * * *"
+    schedule_collect: str = "*/10 * * * *"
     schedule_end: datetime | None = None
 
     pool_size: int = Field(default=5, ge=1, le=100)

@@ -16,7 +16,8 @@ from rich.console import Console
 from infra.demo import summary
 from infra.demo.airflow import Airflow, poll
 from infra.demo.story import Story
-from infra.demo.world import World, files, simulated
+from infra.demo.world import OVERCOME, World, files, simulated
+from infra.replay import Faults
 from pipelines import config
 from pipelines.config import Settings
 from pipelines.contracts.columns import Kind
@@ -98,6 +99,7 @@ def play(world: World, console: Console) -> dict[str, object]:
 def main(
     data: Annotated[Path | None, typer.Option()] = None,
     manifest: Annotated[Path | None, typer.Option()] = None,
+    faults: Annotated[str, typer.Option()] = "",
     fresh: Annotated[bool, typer.Option()] = False,
 ) -> None:
     """Run the whole loop once."""
@@ -105,7 +107,10 @@ def main(
     began = time.perf_counter()
     if data is not None and not data.is_dir():
         raise ConfigError(f"{data} is not a directory; pass one that holds a source.toml and its files")
-    world = simulated() if data is None else files(data, manifest or data / "source.toml")
+    if data is not None and faults:
+        raise ConfigError("faults are for the simulated sources; leave --data or --faults out")
+    Faults.parse(wanted := OVERCOME if faults == "overcome" else faults)
+    world = simulated(wanted) if data is None else files(data, manifest or data / "source.toml")
     home = config.load().home
     prepare_home(home, fresh=fresh)
     os.environ.update(world.environment)
@@ -114,6 +119,7 @@ def main(
     booted = time.perf_counter()
     result = play(world, console)
     result["source"] = world.name
+    result["faults"] = wanted
     result["seconds"] = {"stack": round(booted - began, 1), "story": round(time.perf_counter() - booted, 1)}
     summary.write(result, home / "demo.json")
     console.print()

@@ -20,10 +20,14 @@ FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 @dataclass(frozen=True)
 class Batch:
     """What one fetch returned: raw frames by kind (columns of ``contracts.columns``) and rows refused already
-    because they could not even be read."""
+    because they could not even be read.
+
+    ``inferred``: kinds whose ``available_at`` follows from a rule and was not told by the source. It holds for a first
+    reading only (see ``ingest.hindsight``)."""
 
     frames: Mapping[Kind, pd.DataFrame] = field(default_factory=dict)
     refused: Sequence[Refused] = ()
+    inferred: frozenset[Kind] = frozenset()
 
 
 @runtime_checkable

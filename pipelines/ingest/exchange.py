@@ -78,7 +78,7 @@ class ExchangeProvider:
                 pages = self._spool.walk(asked, self._pages(door, self._listed[symbol], window), _ms(first))
                 for page in pages:
                     gather.read(page, partial(self._row, symbol))
-        return Batch({Kind.BARS: gather.frame()}, gather.refused)
+        return Batch({Kind.BARS: gather.frame()}, gather.refused, frozenset({Kind.BARS}))
 
     def _pages(self, door: _Door, symbol: str, window: Window) -> Any:
         step, last = _ms(self._step), _ms(window.end - self._step)

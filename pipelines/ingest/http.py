@@ -26,6 +26,7 @@ from pipelines.ingest import typed
 
 #: Trying again can help: the client was too quick, or the server is in trouble.
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 _SHOWN = 120
 
 # httpx logs whole addresses at INFO, queries included.
@@ -83,6 +84,7 @@ class Client:
         self._bucket = TokenBucket(options.rate, options.burst, clock=clock, sleep=sleep)
         self._http = httpx.Client(
             timeout=options.timeout, follow_redirects=follow, max_redirects=3, trust_env=True,
+            mounts=dict.fromkeys(LOOPBACK),  # never behind a proxy, whatever http_proxy says
             headers={"User-Agent": "tidemark/0.1", "Accept-Encoding": "gzip, deflate", **(headers or {})})
 
     def __enter__(self) -> Client:

@@ -13,6 +13,7 @@ from pipelines.contracts.ports import Provider
 from pipelines.contracts.records import Refused, WriteCounts
 from pipelines.contracts.window import Window
 from pipelines.errors import ConfigError
+from pipelines.ingest import hindsight
 from pipelines.ingest.checks import check
 from pipelines.store import Warehouse, facts, loads, quarantine
 from pipelines.store.digest import canonical, digest
@@ -36,8 +37,9 @@ class IngestReport:
 
 
 def run(warehouse: Warehouse, provider: Provider, window: Window, *, kinds: Iterable[Kind] | None = None,
-        symbols: Sequence[str] | None = None, at: datetime) -> IngestReport:
-    """Take in everything that became available in ``window``. Running it again changes nothing.
+        symbols: Sequence[str] | None = None, at: datetime, part: bool = False) -> IngestReport:
+    """Take in everything that became available in ``window``. Running it again changes nothing, unless the source has
+    changed its mind: what it says differently then becomes a revision of the time up to which has been loaded by then.
 
     Quarantine is written before the facts and the mark of the load comes last, so whatever is interrupted is simply
     done again.
@@ -47,6 +49,7 @@ def run(warehouse: Warehouse, provider: Provider, window: Window, *, kinds: Iter
             marked as loaded, so that nobody waits for it.
         symbols: only bars and trades of these; documents and indicators belong to no symbol.
         at: wall-clock time of the caller, for the records.
+        part: the window is a slice of a partition that is under way and will be read as a whole later.
 
     Raises:
         ConfigError: the provider has no such symbol.
@@ -65,13 +68,18 @@ def run(warehouse: Warehouse, provider: Provider, window: Window, *, kinds: Iter
             clean[kind], bad = check(kind, batch.frames[kind], provider.name)
             refused.extend(bad)
     new = quarantine.add(warehouse, refused, recorded_at=at)
-    counts = {kind: facts.write(warehouse, kind, clean[kind], source_partition=window) if kind in clean
-              else WriteCounts() for kind in wanted}
+    counts = {kind: WriteCounts() for kind in wanted}
+    for kind, rows in clean.items():
+        partition = window
+        if kind in batch.inferred and (before := hindsight.readings(warehouse, _holding(kind, symbols), window)):
+            rows = hindsight.dated(warehouse, kind, rows, before)
+            partition = Window(window.start, max(window.end, before.until))
+        counts[kind] = facts.write(warehouse, kind, rows, source_partition=partition)
     with warehouse.begin() as connection:
         for kind in wanted:
             rows, content = (len(clean[kind]), _digest(clean[kind])) if kind in clean else (0, None)
             for dataset in datasets(kind, symbols):
-                loads.mark(connection, dataset, window, rows=rows, digest=content, at=at)
+                loads.mark(connection, dataset, window, rows=rows, digest=content, at=at, part=part)
     return IngestReport(provider.name, window, counts, len(refused), new)
 
 
@@ -80,6 +88,12 @@ def datasets(kind: Kind, symbols: Sequence[str] | None = None) -> list[str]:
     if symbols is None or kind not in (Kind.BARS, Kind.TRADES):
         return [kind.value]
     return [f"{kind.value}/{symbol}" for symbol in sorted(set(symbols))]
+
+
+def _holding(kind: Kind, symbols: Sequence[str] | None) -> list[str]:
+    """Datasets of which each, if loaded, holds these rows."""
+    parts = datasets(kind, symbols)
+    return [kind.value, *parts] if len(parts) == 1 and parts != [kind.value] else [kind.value]
 
 
 def _digest(frame: pd.DataFrame) -> str:

@@ -37,12 +37,15 @@ class SentimentReport:
     aggregates: int
 
 
-def run(warehouse: Warehouse, window: Window) -> SentimentReport:
+def run(warehouse: Warehouse, window: Window, *, part: bool = False) -> SentimentReport:
     """Score the documents whose first revision became available in ``window``, find their mentions, and aggregate at
     its full hours. Rows that are there already do not change.
 
     Documents of the week before that nobody has scored yet are scored, too: partitions may run in any order. Needs
     the bars of the window and the week before, else no symbol is known and only the market (``*``) has rows.
+
+    Args:
+        part: the window is a slice of a partition that is under way and will be scored as a whole later.
 
     Raises:
         StoreUnavailable, StoreError
@@ -52,15 +55,15 @@ def run(warehouse: Warehouse, window: Window) -> SentimentReport:
                           by="available_at", revisions="first")
     universe = _universe(warehouse, lead, window)
     with warehouse.begin() as connection:
-        part = _Part(connection, documents, universe, window, lead)
-        part.score()
-        part.find_mentions()
+        piece = _Part(connection, documents, universe, window, lead)
+        piece.score()
+        piece.find_mentions()
         first = full_hour(window.start)
         grid = Universe(universe.symbols, first, universe.alive[:, first - universe.first:])
-        rows = aggregate(part.scores, part.mentions.merge(part.scores[[*_KEY, "compound"]], on=_KEY), grid)
+        rows = aggregate(piece.scores, piece.mentions.merge(piece.scores[[*_KEY, "compound"]], on=_KEY), grid)
         upsert(connection, tables.sentiment_aggregates, rows)
-        report = SentimentReport(int(part.own.sum()), part.own_mentions, len(rows))
-        loads.mark(connection, DATASET, window, rows=report.scored, digest=None, at=window.end)
+        report = SentimentReport(int(piece.own.sum()), piece.own_mentions, len(rows))
+        loads.mark(connection, DATASET, window, rows=report.scored, digest=None, at=window.end, part=part)
     if report.scored and not universe.symbols:
         _log.warning("no bars are known in the week before %s: %d documents count for the market only; load the bars "
                      "and run this partition again", window.end, report.scored)

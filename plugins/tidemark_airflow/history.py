@@ -22,11 +22,14 @@ def bootstrap_params() -> dict[str, Param]:
             "Provider: simulator or files. Empty: TIDEMARK_SOURCE."))}
 
 
-def source(w: Work) -> Any:
-    """The provider that the params or the settings name."""
+def source(w: Work, *, overlap: bool = True) -> Any:
+    """The provider that the params or the settings name; without ``overlap`` it reads nothing behind its window."""
     from pipelines.ingest import providers
 
-    return providers.create(w.params.get("source") or w.settings.source, w.settings)
+    settings = w.settings
+    if not overlap:
+        settings = settings.model_copy(update={"http": settings.http.model_copy(update={"overlap_hours": 0.0})})
+    return providers.create(w.params.get("source") or settings.source, settings)
 
 
 def take_in(w: Work, bell: Any, *kinds: str) -> list[Any]:
@@ -95,12 +98,16 @@ def mark_whole(w: Work) -> None:
 
 
 def load(w: Work, start: str, end: str, kind: str, symbol: str | None) -> dict[str, Any]:
-    """Fetch, check and write one piece."""
+    """Fetch, check and write one piece.
+
+    The pieces lie side by side and are read at one time: no piece has news of the one before it.
+    """
     from pipelines import clock
     from pipelines.contracts.columns import Kind
     from pipelines.contracts.window import Window
     from pipelines.ingest import run
 
     window = Window(clock.parse(start), clock.parse(end))
-    report = run.run(w.warehouse, source(w), window, kinds=[Kind(kind)], symbols=[symbol] if symbol else None, at=w.at)
+    report = run.run(w.warehouse, source(w, overlap=False), window, kinds=[Kind(kind)],
+                     symbols=[symbol] if symbol else None, at=w.at)
     return tell(f"{symbol or kind} {start[:7]}", report)

@@ -51,6 +51,17 @@ def schedule_ingest() -> str:
     return setting("TIDEMARK_SCHEDULE_INGEST", "0 0 * * *")
 
 
+#: Sources that deliver history: nothing new appears in them while we wait.
+HISTORY = frozenset({"simulator", "files"})
+
+
+def schedule_collect() -> str | None:
+    """Cron (UTC) of collecting between the daily partitions; None: never, as for a source of history and a replay."""
+    text = setting("TIDEMARK_SCHEDULE_COLLECT", "*/10 * * * *")
+    replay = schedule_end() is not None or setting("TIDEMARK_SOURCE", "simulator") in HISTORY
+    return None if replay or text == "never" else text
+
+
 def schedule_end() -> datetime | None:
     """No scheduled run after this instant; a replay of history sets it so that today's partition stays out."""
     text = setting("TIDEMARK_SCHEDULE_END")

@@ -18,7 +18,7 @@ from tidemark_airflow.timetables import DailyPartitions
 
 FILES = sorted((ROOT / "dags").glob("*.py"))
 LINES = load_lines(Settings.model_fields["lines_dir"].default)
-SHARED = ("bootstrap", "build_features", "ingest_market", "ingest_text", "maintain", "score_sentiment")
+SHARED = ("bootstrap", "build_features", "collect", "ingest_market", "ingest_text", "maintain", "score_sentiment")
 PER_LINE = ("monitor", "predict", "promote", "rollback", "train")
 #: Of a line that learns from texts nothing is predicted day by day, so there is nothing to watch.
 ON_BARS = ("monitor", "predict")
@@ -29,6 +29,7 @@ HEAVY = {"audit", "trials", "conclude", "judge", "open_training"}
 #: DAG → (assets that ring it, assets that it rings), for the line L.
 WAY: dict[str, tuple[set[str], set[str]]] = {
     "bootstrap": (set(), set()),
+    "collect": (set(), set()),
     "ingest_market": (set(), {"bars"}),
     "ingest_text": (set(), {"documents"}),
     "score_sentiment": ({"documents"}, {"sentiment"}),
