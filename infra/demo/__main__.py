@@ -56,8 +56,9 @@ def _local(command: str) -> None:
 
 
 def playable(settings: Settings) -> dict[str, Line]:
-    """The lines that the source has facts for: those on bars, and those on labelled texts where it has labels."""
-    labels = Kind.LABELS in providers.create(settings.source, settings).kinds()
+    """The lines that the source has facts for: those on bars, and those on labelled texts where it has labels, which
+    only files can have."""
+    labels = "files" in settings.source.split(",") and Kind.LABELS in providers.create("files", settings).kinds()
     return {name: line for name, line in load_lines(settings.lines_dir).items() if line.on_bars or labels}
 
 
