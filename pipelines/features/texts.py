@@ -4,8 +4,8 @@ A row is one labelled text. Its ``symbol`` is ``source/doc_id``; it is decided w
 ``event_time``), and ``label_end`` is when somebody had judged it. y = 1 if they found it positive, 0 if negative; texts
 within ``target.neutral`` of 0 are no rows. Like a bar's label, a judgement counts as it was first given.
 
-Of texts that say the same (but for case, white space, links and the head of a retweet) only the first is a row:
-otherwise a model that knows words by heart would be tested on texts it has learned.
+Of texts that say the same (but for case, white space, links and the head of a retweet) only the one judged
+first is a row: otherwise a model that knows words by heart would be tested on texts it has learned.
 """
 
 from __future__ import annotations
