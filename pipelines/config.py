@@ -45,6 +45,34 @@ class Simulator(BaseModel):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class Quality(BaseModel):
+    """How old the newest fact of a series may be (``TIDEMARK_QUALITY__FRESH_BARS_HOURS`` and so on), counted from when
+    it became available to the end of what was loaded. 0: no deadline. Bars may also be as old as four of their
+    intervals. ``fresh_series``: exceptions by symbol, index or source, such as ``"vix=120 BTCUSDT=3"``.
+    """
+
+    fresh_bars_hours: float = Field(default=6.0, ge=0)
+    fresh_documents_hours: float = Field(default=24.0, ge=0)
+    fresh_indicators_hours: float = Field(default=96.0, ge=0)
+    fresh_trades_hours: float = Field(default=0.0, ge=0)
+    fresh_series: str = ""
+
+    @field_validator("fresh_series")
+    @classmethod
+    def _pairs(cls, value: str) -> str:
+        for pair in sources.listed(value):
+            hours = pair.rpartition("=")[2]
+            if "=" not in pair[1:] or not hours.replace(".", "", 1).isdigit():
+                raise ValueError("write name=hours pairs, such as vix=120 BTCUSDT=3")
+        return value
+
+    @property
+    def exceptions(self) -> dict[str, float]:
+        """Name → hours."""
+        return {name: float(hours) for name, _, hours in (
+            pair.rpartition("=") for pair in sources.listed(self.fresh_series))}
+
+
 class Settings(BaseSettings):
     """Settings of one process; see ``.env.example`` for each with its meaning."""
 
@@ -81,6 +109,8 @@ class Settings(BaseSettings):
     equities: sources.Equities = sources.Equities()
     replay: sources.Replay = sources.Replay()
 
+    quality: Quality = Quality()
+
     # Airflow schedules: cron for live work; "end" stops scheduling for replays of history.
     schedule_ingest: str = "0 0 * * *"
     schedule_collect: str = "*/10 * * * *"
@@ -110,6 +140,11 @@ class Settings(BaseSettings):
     @property
     def snapshot_root(self) -> str:
         return self.snapshots or str(self.home / "snapshots")
+
+    @property
+    def quality_root(self) -> Path:
+        """Where the data-quality reports lie."""
+        return self.home / "quality"
 
     def require(self, name: str) -> str:
         """The value of an optional setting that this call cannot do without.

@@ -9,7 +9,18 @@ import sys
 
 import typer
 
-from pipelines.cli import calibrate, provenance, quarantine, registry, shadow, stack, stages, texts
+from pipelines.cli import (
+    calibrate,
+    provenance,
+    quality,
+    quarantine,
+    registry,
+    sentiment_report,
+    shadow,
+    stack,
+    stages,
+    texts,
+)
 from pipelines.cli.output import complain
 from pipelines.errors import ConfigError, TidemarkError
 
@@ -27,6 +38,8 @@ registry.register(app)
 provenance.register(app)
 shadow.register(app)
 texts.register(app)
+sentiment_report.register(app)
+quality.register(app)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(calibrate.app, name="calibrate")
 

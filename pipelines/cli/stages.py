@@ -43,7 +43,8 @@ def ingest(
     provider = providers.create(source or settings.source, settings)
     with open_warehouse() as warehouse:
         reports = [
-            ingest_run.run(warehouse, provider, part, kinds=kind or None, symbols=symbol or None, at=clock.now())
+            ingest_run.run(warehouse, provider, part, kinds=kind or None, symbols=symbol or None, at=clock.now(),
+                           reports=settings.quality_root, deadlines=settings.quality)
             for part in track(list(window_of(start, end).months()), description="ingest", console=err, transient=True)]
     show(reports, as_json=json_output, title="ingested")
 

@@ -23,6 +23,21 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """Facts that should be there and are not: ``[start, end)`` of ``event_time`` (UTC) on the grid of ``series``.
+
+    ``open_ended``: nothing came after it yet.
+    """
+
+    kind: str
+    series: str
+    start: datetime
+    end: datetime
+    missing: int
+    open_ended: bool = False
+
+
+@dataclass(frozen=True)
 class WriteCounts:
     """What an idempotent write did: new facts, new revisions of known facts, rows that changed nothing."""
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Select, Table, distinct, exists, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, Table, distinct, exists, func, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from pipelines.contracts.columns import SCHEMAS, Kind
@@ -102,6 +102,40 @@ def sources(warehouse: Warehouse, kind: Kind, *, as_of: datetime, start: datetim
     return pd.DataFrame([tuple(row) for row in found], columns=[
         "source", "facts", "revisions", "first_event", "last_event", "first_available", "last_available",
         "last_recorded"])
+
+
+def grid(connection: Connection, *, start: datetime, end: datetime, symbols: Sequence[str]) -> pd.DataFrame:
+    """Which bars of some symbols there are with ``event_time`` in ``[start, end)``, whenever they became known: for the
+    upkeep of the warehouse, never for a computation as of a time.
+
+    Returns:
+        ``symbol``, ``interval``, ``event_time`` and ``available_at`` of the first version, sorted by key.
+    """
+    bars, schema = FACTS[Kind.BARS], SCHEMAS[Kind.BARS]
+    key = [bars.c[name] for name in schema.key]
+    query = (select(*key, bars.c.available_at).ext(distinct_on(*key))
+             .where(bars.c.symbol == func.any(list(symbols)), bars.c.event_time >= start, bars.c.event_time < end)
+             .order_by(*key, bars.c.available_at))
+    return frames.fetch(connection, query)
+
+
+def newest(warehouse: Warehouse, kind: Kind, *, as_of: datetime, since: datetime,
+           series: Sequence[str]) -> pd.DataFrame:
+    """The newest fact of each series among the rows with ``available_at`` in ``(since, as_of]``.
+
+    Args:
+        series: the columns that name one, such as ``("symbol", "interval")``.
+
+    Returns:
+        These columns, ``event_time``, and ``available_at`` of its first version in that range, one row per series.
+    """
+    table = FACTS[Kind(kind)]
+    names = [table.c[name] for name in series]
+    query = (select(*names, table.c.event_time, table.c.available_at).ext(distinct_on(*names))
+             .where(table.c.available_at > since, table.c.available_at <= as_of)
+             .order_by(*names, table.c.event_time.desc(), table.c.available_at))
+    with warehouse.begin() as connection:
+        return frames.fetch(connection, query)
 
 
 def _filters(kind: Kind, table: Table, symbols: Sequence[str] | None,

@@ -177,3 +177,7 @@ system_events = _ledger_table(
 loads = _table(
     "loads", {"dataset": "str", "window_start": "time", "window_end": "time"},
     {"rows": "big", "digest": "str?", "loaded_at": "time"})
+gaps = _table(
+    "gaps", {"kind": "str", "series": "str", "start": "time"},
+    {"end": "time", "missing": "int", "open_ended": "bool", "found_at": "time", "closed_at": "time?"},
+    Index("gaps_open", "kind", "series", postgresql_where=text("closed_at IS NULL")))

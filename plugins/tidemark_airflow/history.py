@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import Param
 
 from tidemark_airflow.context import Work, plain, tell
+from tidemark_airflow.links import QualityLink
 
 
 def bootstrap_params() -> dict[str, Param]:
@@ -39,7 +40,9 @@ def take_in(w: Work, bell: Any, *kinds: str) -> list[Any]:
 
     provider = source(w)
     wanted = offered(provider, map(Kind, kinds))
-    reports = [run.run(w.warehouse, provider, day, kinds=wanted, at=w.at) for day in w.days]
+    reports = [run.run(w.warehouse, provider, day, kinds=wanted, at=w.at, reports=w.settings.quality_root,
+                       deadlines=w.settings.quality) for day in w.days]
+    QualityLink.push(w.settings, [report.report for report in reports])
     w.announce(bell)
     return reports
 
@@ -109,5 +112,6 @@ def load(w: Work, start: str, end: str, kind: str, symbol: str | None) -> dict[s
 
     window = Window(clock.parse(start), clock.parse(end))
     report = run.run(w.warehouse, source(w, overlap=False), window, kinds=[Kind(kind)],
-                     symbols=[symbol] if symbol else None, at=w.at)
+                     symbols=[symbol] if symbol else None, at=w.at, reports=w.settings.quality_root,
+                     deadlines=w.settings.quality)
     return tell(f"{symbol or kind} {start[:7]}", report)

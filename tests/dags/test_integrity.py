@@ -190,3 +190,9 @@ def test_it_survives_serialisation(dag: DAG) -> None:
     again = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
     assert set(again.task_dict) == set(dag.task_dict)
     assert all(task.has_retry_policy for task in again.tasks)
+
+
+@pytest.mark.parametrize("name", ["ingest_market", "ingest_text"])
+def test_the_way_from_a_task_to_its_data_quality_survives_too(bag: DagBag, name: str) -> None:
+    again = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(bag.dags[name]))
+    assert [link.name for link in again.get_task("ingest").operator_extra_links] == ["Data quality"]

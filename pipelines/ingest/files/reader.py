@@ -13,10 +13,10 @@ import pandas as pd
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.records import Refused
 from pipelines.errors import ConfigError, SourceError
-from pipelines.ingest.checks import interval_length
+from pipelines.ingest.checks import EARLIEST, LATEST, interval_length, probable_unit
 from pipelines.ingest.files import tables
 from pipelines.ingest.files.manifest import NAMED, At, Delay, Entry, TimeSpec
-from pipelines.ingest.files.times import read_times
+from pipelines.ingest.files.times import other_unit, read_times
 from pipelines.ingest.payload import payload
 
 
@@ -199,7 +199,13 @@ def _unreadable(path: Path, raw: pd.DataFrame, frame: pd.DataFrame, clocks: dict
         bad = frame[name].isna() & (reasons == "") & (True if needed else found.notna())
         how = spec.format or spec.unit
         reasons[bad] = [f"{spec.column} {str(value)[:60]!r} in {path.name} names no instant (read as {how} in "
-                        f"{spec.zone})" for value in found[bad]]
+                        f"{spec.zone}{other_unit(value, spec)})" for value in found[bad]]
+        if needed:
+            # Nobody asks for the window of such a row: left among the facts, it would never be refused.
+            outside = (reasons == "") & ((frame[name] < EARLIEST) | (frame[name] >= LATEST))
+            reasons[outside] = [
+                f"{name} {at.isoformat()} in {path.name} lies outside {EARLIEST.year} to {LATEST.year}; "
+                f"{probable_unit(at)}" for at in frame[name][outside]]
     lost = frame["available_at"].isna() & (reasons == "")
     reasons[lost] = f"nothing in {path.name} says when the row could be known"
     return reasons

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import numpy as np
 import pandas as pd
@@ -45,6 +46,14 @@ def _shuffled(raw: pd.Series, spec: TimeSpec) -> pd.Series:
         hashlib.sha256(str(value).encode("utf-8", "backslashreplace")).digest()[:6], "big") / 2**48 for value in raw]
     ticks = pd.Series(share, index=raw.index, dtype="float64") * (over // pd.Timedelta(microseconds=1))
     return start + pd.to_timedelta(ticks.round(), unit="us").dt.as_unit("us")
+
+
+def other_unit(value: object, spec: TimeSpec) -> str:
+    """``; it looks like ms`` for a number whose size is that of another unit than the one it was read with."""
+    if spec.unit not in _MICROSECONDS or not re.match(_NUMBER, str(value)):
+        return ""
+    unit = next((name for size, name in _SIZES if abs(float(str(value))) < size), spec.unit)
+    return "" if unit == spec.unit else f"; it looks like {unit}"
 
 
 def _numbers(raw: pd.Series, spec: TimeSpec) -> pd.Series:

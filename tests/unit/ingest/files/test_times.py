@@ -131,6 +131,6 @@ def test_shuffled_times_fill_the_span_evenly_and_stay_when_the_set_grows():
     many = pd.Series([f"text {number}" for number in range(2_000)])
     times = read_times(many, spec(**SHUFFLED))
     assert times[:500].equals(read_times(many[:500], spec(**SHUFFLED)))
-    share = (times - pd.Timestamp("2020-04-04", tz="UTC")) / pd.Timedelta("104d")
+    share = (times - pd.Timestamp("2020-04-04", tz="UTC")) / pd.Timedelta(days=104)
     assert share.between(0, 1, inclusive="left").all()
     assert stats.kstest(share, "uniform").pvalue > 0.01
