@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -110,6 +110,9 @@ class Settings(BaseSettings):
     replay: sources.Replay = sources.Replay()
 
     quality: Quality = Quality()
+
+    # Weights of sources in the sentiment aggregates before anything is learned about them, by name or kind.
+    credibility: dict[str, Annotated[float, Field(ge=0.25, le=2)]] = Field(default_factory=dict)
 
     # Airflow schedules: cron for live work; "end" stops scheduling for replays of history.
     schedule_ingest: str = "0 0 * * *"

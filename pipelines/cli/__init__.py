@@ -11,6 +11,7 @@ import typer
 
 from pipelines.cli import (
     calibrate,
+    mood,
     provenance,
     quality,
     quarantine,
@@ -40,6 +41,7 @@ shadow.register(app)
 texts.register(app)
 sentiment_report.register(app)
 quality.register(app)
+mood.register(app)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(calibrate.app, name="calibrate")
 

@@ -54,7 +54,8 @@ def sentiment(start: StartOption, end: EndOption, json_output: JsonOption = Fals
     from pipelines.sentiment import run as sentiment_run
 
     with open_warehouse() as warehouse:
-        reports = [sentiment_run.run(warehouse, part) for part in window_of(start, end).months()]
+        reports = [sentiment_run.run(warehouse, part, config.settings().credibility)
+                   for part in window_of(start, end).months()]
     show(reports, as_json=json_output, title="scored")
 
 

@@ -21,7 +21,7 @@ from pipelines.contracts.records import Candidate
 from pipelines.errors import ConfigError, RegistryError
 from pipelines.features import catalog, labels, view
 from pipelines.registry.client import ModelRegistry, Run, Version
-from pipelines.sentiment.aggregate import LONGEST_HOURS
+from pipelines.sentiment.run import LEAD
 from pipelines.store import Warehouse, asof, ledger, snapshots
 
 UNKNOWN = "unknown"
@@ -137,7 +137,7 @@ def sources(warehouse: Warehouse, line: Line, as_of: datetime, *,
     wanted: list[tuple[Kind, timedelta, list[str] | None, list[str] | None]] = [
         (Kind.BARS, lead, list(line.symbols) or None, None)]
     if "sentiment_aggregates" in inputs:
-        wanted.append((Kind.DOCUMENTS, LONGEST_HOURS * _HOUR, None, None))
+        wanted.append((Kind.DOCUMENTS, LEAD, None, None))
     if names := sorted(name.partition(":")[2] for name in inputs if name.startswith("indicators:")):
         wanted.append((Kind.INDICATORS, timedelta(days=8), None, names))
     if not line.on_bars:

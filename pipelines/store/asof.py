@@ -10,7 +10,20 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, Select, Table, distinct, exists, func, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Numeric,
+    Select,
+    Table,
+    cast,
+    distinct,
+    exists,
+    func,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from pipelines.contracts.columns import SCHEMAS, Kind
@@ -136,6 +149,34 @@ def newest(warehouse: Warehouse, kind: Kind, *, as_of: datetime, since: datetime
              .order_by(*names, table.c.event_time.desc(), table.c.available_at))
     with warehouse.begin() as connection:
         return frames.fetch(connection, query)
+
+
+def arrivals(warehouse: Warehouse, *, as_of: datetime, start: datetime, end: datetime, step: timedelta) -> pd.DataFrame:
+    """When documents became available, and how many, per source: every revision is a sign of life of its collector.
+
+    Returns:
+        ``source``, ``tick`` (the first multiple of ``step`` since 1970 at or after they became available in
+        ``[start, end)``), ``documents``; ordered by (source, tick).
+    """
+    table = FACTS[Kind.DOCUMENTS]
+    since = func.extract("epoch", table.c.available_at) / cast(step.total_seconds(), Numeric)
+    tick = cast(func.ceil(since), BigInteger).label("tick")
+    query = (select(table.c.source, tick, cast(func.count(), BigInteger).label("documents"))
+             .where(table.c.available_at <= as_of, table.c.available_at >= start, table.c.available_at < end)
+             .group_by(table.c.source, tick).order_by(table.c.source, tick))
+    with warehouse.begin() as connection:
+        return frames.fetch(connection, query)
+
+
+def count(warehouse: Warehouse, kind: Kind, *, as_of: datetime, start: datetime, end: datetime) -> int:
+    """How many facts became available for the first time in ``[start, end)``."""
+    kind = Kind(kind)
+    table, key = FACTS[kind], SCHEMAS[kind].key
+    query = select(func.count()).select_from(table).where(
+        table.c.available_at <= as_of, table.c.available_at >= start, table.c.available_at < end,
+        ~_other(table, key, as_of, "first"))
+    with warehouse.begin() as connection:
+        return int(connection.execute(query).scalar_one())
 
 
 def _filters(kind: Kind, table: Table, symbols: Sequence[str] | None,

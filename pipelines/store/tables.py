@@ -96,8 +96,11 @@ mentions = _table(
 sentiment_aggregates = _table(
     "sentiment_aggregates", {"symbol": "str", "window": "str", "at": "time"},
     {"available_at": "time", "documents": "int", "mean": "float?", "dispersion": "float?", "bullish": "int",
-     "bearish": "int", "neutral": "int"},
-    Index("sentiment_aggregates_at", "at"))
+     "bearish": "int", "neutral": "int", "duplicates": "int", "weighted": "float?", "confidence": "float",
+     "coverage": "float"})
+source_credibility = _table(
+    "source_credibility", {"source": "str", "kind": "str", "at": "time"},
+    {"available_at": "time", "weight": "float", "n": "int", "hits": "float"})
 snapshots = _table(
     "snapshots", {"digest": "str", "kind": "str", "line": "str", "window_start": "time", "window_end": "time"},
     {"uri": "str", "rows": "big", "columns": "json"},

@@ -20,7 +20,7 @@ from pipelines.contracts.window import Window
 from pipelines.errors import InsufficientData
 from pipelines.features import build, labels, snapshot, texts
 from pipelines.sentiment.aggregate import LONGEST_HOURS, aggregate
-from pipelines.sentiment.hours import full_hour
+from pipelines.sentiment.hours import full_hour, full_tick
 from pipelines.sentiment.run import SCORER
 from pipelines.sentiment.universe import ALIVE_HOURS, Universe
 from pipelines.store import Warehouse, asof, derived, tables
@@ -151,10 +151,11 @@ def _aggregates(warehouse: Warehouse, as_of: datetime) -> Build:
 
 
 def aggregator(start: datetime, end: datetime) -> Callable[..., pd.DataFrame]:
-    """``aggregate`` over the full hours of ``[start, end]`` as a function of scores, mentions and bars."""
-    first, last = full_hour(start), full_hour(end + _US)
+    """``aggregate`` at the full ten minutes of ``[start, end]`` as a function of scores, mentions and bars."""
+    hours = full_hour(start - timedelta(hours=1)), full_hour(end + _US)
 
     def rows(facts: dict[str, pd.DataFrame]) -> pd.DataFrame:
-        return aggregate(facts["scores"], facts["mentions"], Universe.of(facts["bars"], first, last))
+        return aggregate(facts["scores"], facts["mentions"], Universe.of(facts["bars"], *hours), full_tick(start),
+                         full_tick(end + _US))
 
     return rows

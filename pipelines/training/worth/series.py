@@ -6,8 +6,13 @@ import numpy as np
 import pandas as pd
 
 from pipelines.sentiment.aggregate import aggregate
-from pipelines.sentiment.hours import full_hour_after, microseconds
+from pipelines.sentiment.hours import HOUR_US, TICKS, full_hour_after, microseconds
 from pipelines.sentiment.universe import Universe
+
+
+def hourly(aggregates: pd.DataFrame) -> pd.DataFrame:
+    """The rows at full hours: returns are hourly."""
+    return aggregates[microseconds(aggregates["at"]) % HOUR_US == 0].reset_index(drop=True)
 
 
 def mean(aggregates: pd.DataFrame, window: str = "1h") -> pd.DataFrame:
@@ -49,5 +54,5 @@ def of_market(scores: pd.DataFrame) -> pd.DataFrame:
     hours = full_hour_after(microseconds(scores["available_at"]))
     first, last = int(hours.min()), int(hours.max()) + 1
     nobody = Universe((), first, np.zeros((0, last - first), dtype=bool))
-    return aggregate(scores, pd.DataFrame({"symbol": [], "available_at": scores["available_at"].iloc[:0],
-                                           "compound": []}), nobody)
+    none = pd.DataFrame({"symbol": [], "available_at": scores["available_at"].iloc[:0], "compound": []})
+    return hourly(aggregate(scores, none, nobody, first * TICKS, (last - 1) * TICKS + 1))

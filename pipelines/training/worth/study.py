@@ -110,8 +110,8 @@ def curves(warehouse: Warehouse, start: datetime, end: datetime, draws: int = 10
     """
     known = asof.just_before(end)
     bars = asof.read(warehouse, Kind.BARS, as_of=known, start=start - timedelta(days=2), end=end)
-    aggregates = derived.read(warehouse, tables.sentiment_aggregates, by="at", start=start, end=end, as_of=known,
-                              where={"window": ["1h", "1w"]})
+    aggregates = series.hourly(derived.read(warehouse, tables.sentiment_aggregates, by="at", start=start, end=end,
+                                            as_of=known, where={"window": ["1h", "1w"]}))
     if bars.empty or aggregates.empty:
         what = "bars" if bars.empty else "sentiment"
         raise InsufficientData(f"the warehouse has no {what} from {start:%Y-%m-%d} to {end:%Y-%m-%d}; load some "

@@ -1,6 +1,6 @@
 """Labels: what people think of texts, for scorers that learn from it.
 
-Revision: 0006, after 0004
+Revision: 0006, after 0005
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
