@@ -1,9 +1,9 @@
 """
 ### Ingest documents
 
-One UTC day of news and posts per run, from the provider named by `TIDEMARK_SOURCE`: fetched, checked, refused rows
-put into quarantine, the rest written as bitemporal facts. The day `D` holds what became *available* on `D`. A rerun
-or a backfill of the same day changes nothing.
+One UTC day of news and posts (and of labelled texts, where there are any) per run, from the provider named by
+`TIDEMARK_SOURCE`: fetched, checked, refused rows put into quarantine, the rest written as bitemporal facts. The day
+`D` holds what became *available* on `D`. A rerun or a backfill of the same day changes nothing.
 
 The task links to a report about the data of the day (*Data quality*).
 
@@ -34,6 +34,6 @@ with DAG(
         from tidemark_airflow import history
 
         with work() as w:
-            return tell("ingested", history.take_in(w, assets.DOCUMENTS, "documents"))
+            return tell("ingested", history.take_in(w, assets.DOCUMENTS, "documents", "labels"))
 
     ingest().operator.operator_extra_links = (QualityLink(),)

@@ -101,8 +101,8 @@ class Story:
     # -- parts of acts ------------------------------------------------------------------------------------
 
     def _watch(self, day: Window) -> None:
-        """Wait until every line has been monitored on one daily partition."""
-        wanted = [f"monitor_{name}" for name in self.lines]
+        """Wait until every line on bars has been monitored on one daily partition."""
+        wanted = [f"monitor_{name}" for name, line in self.lines.items() if line.on_bars]
         with self._progress() as progress:
             task = progress.add_task(f"{day.key}", total=len(wanted))
             for _ in ticks(DAY_TIMEOUT, 0.5):

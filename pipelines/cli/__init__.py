@@ -20,6 +20,7 @@ from pipelines.cli import (
     shadow,
     stack,
     stages,
+    texts,
 )
 from pipelines.cli.output import complain
 from pipelines.errors import ConfigError, TidemarkError
@@ -37,6 +38,7 @@ stages.register(app)
 registry.register(app)
 provenance.register(app)
 shadow.register(app)
+texts.register(app)
 sentiment_report.register(app)
 quality.register(app)
 mood.register(app)

@@ -14,12 +14,13 @@ from typing import Literal
 
 
 class Kind(StrEnum):
-    """The four kinds of facts."""
+    """The five kinds of facts."""
 
     BARS = "bars"
     DOCUMENTS = "documents"
     INDICATORS = "indicators"
     TRADES = "trades"
+    LABELS = "labels"
 
 
 #: Characters. Longer texts are crawling accidents, and scoring them would take minutes.
@@ -146,6 +147,19 @@ SCHEMAS: dict[Kind, FactSchema] = {
         },
         required=("symbol", "side", "entry_price"),
         outcomes=("closed_at", "exit_price", "profit_ratio", "exit_reason"),
+    ),
+    Kind.LABELS: FactSchema(
+        key=("source", "doc_id", "event_time"),
+        declared={
+            "source": Column("str", "the set it came from"),
+            "doc_id": Column("str", "name of the text in that set"),
+            "event_time": Column("time", "when the text was written", "UTC"),
+            "available_at": _known("when somebody had judged it"),
+            "text": Column("str", "what was judged", longest=LONGEST_TEXT),
+            "label": Column("float", "what people think of it", "-1 (as bad as can be) to 1"),
+            "raters": Column("float", "how many people agreed on it", "people", at_least=1),
+        },
+        required=("text", "label"),
     ),
 }
 

@@ -101,7 +101,10 @@ class Family(Protocol):
 class Scorer(Protocol):
     """Scores texts for sentiment."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Under which its scores are stored: another version is another name."""
+        ...
 
     def score(self, texts: Sequence[str]) -> pd.DataFrame:
         """Columns compound [-1, 1], positive, neutral, negative (shares that add up to 1), one row per text."""

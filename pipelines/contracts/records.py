@@ -122,9 +122,13 @@ class Candidate:
 
 
 #: Columns of the evidence snapshot: the candidate's walk-forward predictions on folds the search never saw,
-#: beside the naive baselines and the same configuration fitted once before the first of them, on the same rows.
+#: beside the naive baselines and the same configuration fitted once before the first of them, on the same rows. Of
+#: texts one more baseline follows, ``LEXICON``.
 EVIDENCE_COLUMNS = ("symbol", "event_time", "available_at", "label_end", "y", "forward_return", "fold",
                     "candidate", "base_rate", "persistence", "no_retraining")
+LEXICON = "lexicon"
+#: The naive forecasts that a candidate may have to beat, as far as the evidence holds them.
+BASELINES = ("base_rate", "persistence", LEXICON)
 
 
 class Outcome(StrEnum):

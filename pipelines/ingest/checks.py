@@ -206,9 +206,16 @@ def _trades(review: _Review) -> None:
                   "its outcome is known at {available_at}, before it was closed at {closed_at}")
 
 
+def _labels(review: _Review) -> None:
+    rows = review.rows
+    review.refuse(np.abs(review.floats("label")) > 1, "label {label} lies outside -1 to 1; divide it by its scale")
+    review.refuse((rows["available_at"] <= rows["event_time"]).to_numpy(),
+                  "judged at {available_at}, not after it was written at {event_time}: nobody has read it yet")
+
+
 #: What a declaration cannot say: rules between columns.
 _RULES: dict[Kind, Callable[[_Review], None]] = {
-    Kind.BARS: _bars, Kind.INDICATORS: _indicators, Kind.TRADES: _trades}
+    Kind.BARS: _bars, Kind.INDICATORS: _indicators, Kind.TRADES: _trades, Kind.LABELS: _labels}
 
 
 def _refusals(kind: Kind, frame: pd.DataFrame, reasons: np.ndarray[tuple[int], np.dtype[np.object_]],

@@ -21,7 +21,7 @@ from pipelines.store import Warehouse, asof, loads
 #: What a row belongs to. A series that the warehouse has nothing of is read for the first time, whatever its window.
 SERIES: dict[Kind, tuple[str, ...]] = {
     Kind.BARS: ("symbol", "interval"), Kind.DOCUMENTS: ("source",), Kind.INDICATORS: ("name",),
-    Kind.TRADES: ("source",)}
+    Kind.TRADES: ("source",), Kind.LABELS: ("source",)}
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ DELAYED = 12
 #: Columns whose values name a series of a kind.
 NAMES: dict[Kind, tuple[str, ...]] = {
     Kind.BARS: ("symbol", "interval"), Kind.INDICATORS: ("name",), Kind.DOCUMENTS: ("source",),
-    Kind.TRADES: ("source",)}
+    Kind.TRADES: ("source",), Kind.LABELS: ("source",)}
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def split(kind: Kind, clean: pd.DataFrame, known: pd.DataFrame | None = None, *,
     key = [*NAMES[kind], "event_time"]
     clean = clean.assign(new=True)
     frame = clean if known is None or known.empty else pd.concat([known.assign(new=False)[clean.columns], clean])
-    if kind in (Kind.DOCUMENTS, Kind.TRADES):
+    if kind in (Kind.DOCUMENTS, Kind.TRADES, Kind.LABELS):
         latest = frame.sort_values("event_time", kind="stable")
     else:
         latest = frame.sort_values([*key, "available_at"], kind="stable").drop_duplicates(key, keep="last")

@@ -80,9 +80,10 @@ bars = _fact(Kind.BARS)
 documents = _fact(Kind.DOCUMENTS)
 indicators = _fact(Kind.INDICATORS)
 trades = _fact(Kind.TRADES)
+labels = _fact(Kind.LABELS)
 Index("trades_symbol", trades.c.symbol, trades.c.event_time)
 FACTS: dict[Kind, Table] = {Kind.BARS: bars, Kind.DOCUMENTS: documents, Kind.INDICATORS: indicators,
-                            Kind.TRADES: trades}
+                            Kind.TRADES: trades, Kind.LABELS: labels}
 
 _DOCUMENT = {"source": "str", "doc_id": "str", "event_time": "time"}
 sentiment_scores = _table(

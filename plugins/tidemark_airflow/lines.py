@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class LineInfo:
-    """The part of a line's TOML that shapes its DAGs."""
+    """The part of a line's TOML that shapes its DAGs. ``on_bars``: its rows are bars, which come every hour and are
+    predicted and watched; else labelled texts, of which it is only trained and judged."""
 
     name: str
     title: str
@@ -26,6 +27,7 @@ class LineInfo:
     approval: str
     workers: int
     symbols: tuple[str, ...]
+    on_bars: bool = True
 
 
 @lru_cache(maxsize=1)
@@ -69,6 +71,11 @@ def schedule_end() -> datetime | None:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+def bar_lines() -> tuple[LineInfo, ...]:
+    """The lines whose rows are bars: the ones with features, predictions and monitoring day by day."""
+    return tuple(line for line in lines() if line.on_bars)
+
+
 def lines() -> tuple[LineInfo, ...]:
     """Every line declared in ``TIDEMARK_LINES_DIR`` (default ``mlflow/lines``), in name order.
 
@@ -83,7 +90,8 @@ def lines() -> tuple[LineInfo, ...]:
             found.append(LineInfo(
                 name=str(table["name"]), title=str(table["title"]), owner=str(table.get("owner", "ml")),
                 approval=str(table.get("gate", {}).get("approval", "auto")),
-                workers=int(table["search"].get("workers", 2)), symbols=tuple(table.get("symbols", ()))))
+                workers=int(table["search"].get("workers", 2)), symbols=tuple(table.get("symbols", ())),
+                on_bars=str(table["target"]["kind"]) != "polarity"))
         except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a line ({error!r}); `tidemark lines` names what is wrong") from error
     return tuple(found)

@@ -15,7 +15,7 @@ from pipelines.contracts.records import Refused
 from pipelines.errors import ConfigError, SourceError
 from pipelines.ingest.checks import EARLIEST, LATEST, interval_length, probable_unit
 from pipelines.ingest.files import tables
-from pipelines.ingest.files.manifest import At, Delay, Entry, TimeSpec
+from pipelines.ingest.files.manifest import NAMED, At, Delay, Entry, TimeSpec
 from pipelines.ingest.files.times import other_unit, read_times
 from pipelines.ingest.payload import payload
 
@@ -90,6 +90,7 @@ def map_table(path: Path, entry: Entry, source: str) -> Facts:
         clocks["available_at"] = entry.available
     _name_rows(frame, raw, entry)
     _shape_texts(frame, entry)
+    _judge(frame, entry)
     if entry.components:
         frame["components"] = pd.Series([payload(row) for row in raw[list(entry.components)].to_dict("records")],
                                         dtype=object, index=frame.index)
@@ -124,8 +125,8 @@ def _mapping(entry: Entry, constants: set[str]) -> dict[str, str]:
     """Contract column → file column. Required ones fall back to their own name."""
     schema = entry.schema_
     given = {"event_time", "available_at", *constants, *entry.columns}
-    if entry.kind in (Kind.DOCUMENTS, Kind.TRADES):
-        given |= {"doc_id", "trade_id"}
+    if entry.kind in NAMED:
+        given.add(NAMED[entry.kind])
     if entry.wide:
         given |= {"name", "value"}
     implied = {name: name for name in (*schema.key, *schema.required) if name not in given}
@@ -156,12 +157,12 @@ def _lengths(interval: pd.Series) -> pd.Series:
 
 
 def _name_rows(frame: pd.DataFrame, raw: pd.DataFrame, entry: Entry) -> None:
-    """Symbols by our names, and a name for each document or trade."""
+    """Symbols by our names, and a name for each document, label or trade."""
     if entry.symbols and "symbol" in frame:
         frame["symbol"] = frame["symbol"].replace(entry.symbols)
-    if entry.kind not in (Kind.DOCUMENTS, Kind.TRADES):
+    if entry.kind not in NAMED:
         return
-    name = "doc_id" if entry.kind is Kind.DOCUMENTS else "trade_id"
+    name = NAMED[entry.kind]
     if name in frame:
         frame[name] = _joined(frame[[name]])
     elif entry.identity:
@@ -187,6 +188,15 @@ def _shape_texts(frame: pd.DataFrame, entry: Entry) -> None:
     if entry.text_limit is not None and "text" in frame:
         limit = entry.text_limit
         frame["text"] = frame["text"].map(lambda text: text[:limit] if isinstance(text, str) else text)
+
+
+def _judge(frame: pd.DataFrame, entry: Entry) -> None:
+    """Words of judgement as numbers, and numbers on our scale; a word nobody has declared stays, to be refused."""
+    if entry.judgements:
+        frame["label"] = frame["label"].astype(object).map(lambda word: entry.judgements.get(str(word), word))
+    if entry.scale != 1.0:
+        numbers = pd.to_numeric(frame["label"], errors="coerce")
+        frame["label"] = (numbers / entry.scale).astype(object).where(numbers.notna(), frame["label"])
 
 
 def _to_long(frame: pd.DataFrame, raw: pd.DataFrame, entry: Entry) -> pd.DataFrame:

@@ -26,6 +26,8 @@ GOOD: dict[Kind, dict[str, Any]] = {
     Kind.TRADES: {"source": "test", "trade_id": "1", "event_time": T, "available_at": T + HOUR, "symbol": "ADABTC",
                   "side": "long", "entry_price": 2.0, "size": 1.0, "closed_at": T + HOUR, "exit_price": 2.1,
                   "profit_ratio": 0.05, "exit_reason": "target"},
+    Kind.LABELS: {"source": "test", "doc_id": "a", "event_time": T, "available_at": T + HOUR, "text": "hello",
+                  "label": -0.5, "raters": 3.0},
 }
 
 
@@ -86,6 +88,14 @@ BAD_ROWS = [
      "would be 2023-12-31T05:20:00+00:00"),
     (Kind.BARS, {"available_at": pd.Timestamp("2100-01-01T00:00Z")},
      "available_at 2100-01-01T00:00:00+00:00 lies outside 1980 to 2100; is its unit right?"),
+    (Kind.LABELS, {"label": 4}, "label 4.0 lies outside -1 to 1; divide it by its scale"),
+    (Kind.LABELS, {"label": "good"}, "label good is not a number"),
+    (Kind.LABELS, {"label": None}, "label is missing"),
+    (Kind.LABELS, {"raters": 0.0}, "raters 0.0 is below 1"),
+    (Kind.LABELS, {"text": " "}, "text is empty"),
+    (Kind.LABELS, {"available_at": T},
+     "judged at 2024-03-01T10:00:00+00:00, not after it was written at 2024-03-01T10:00:00+00:00: nobody has read it "
+     "yet"),
     (Kind.DOCUMENTS, {"text": ""}, "text is empty"),
     (Kind.DOCUMENTS, {"text": "\n\t "}, "text is empty"),
     (Kind.DOCUMENTS, {"text": None}, "text is missing"),

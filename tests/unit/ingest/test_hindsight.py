@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from infra.replay import Replay, World
-from pipelines.contracts.columns import Kind
+from pipelines.contracts.columns import SCHEMAS, Kind
 from pipelines.contracts.window import Window
-from pipelines.ingest import providers
+from pipelines.ingest import hindsight, providers
 from pipelines.ingest.run import run
 from pipelines.store import asof, loads
 from tests.fixtures.replay import START, truth
@@ -112,3 +112,8 @@ def test_slices_during_the_day_and_then_the_day_know_what_the_slices_knew(wareho
     with warehouse.begin() as connection:
         assert loads.covered(connection, "documents", day)
         assert loads.ranges(connection, ["collected/documents"], day) == [(day.start, day.end)]
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_kind_of_fact_says_what_its_series_are(kind):
+    assert set(hindsight.SERIES[kind]) <= set(SCHEMAS[kind].columns)

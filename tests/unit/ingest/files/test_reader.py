@@ -245,3 +245,25 @@ def test_a_symbol_that_the_path_does_not_hold(bars):
     item = entry(constants={"interval": "1h"}, symbol_from_path="([A-Z]{5})_1h")
     with pytest.raises(ConfigError, match="finds nothing in"):
         map_table(bars((1609466400, 1)), item, "test")
+
+
+def test_judgements_come_as_words_or_on_another_scale(tmp_path: Path):
+    path = tmp_path / "x.csv"
+    path.write_text("t,id,what,said,stars\n2021-06-10,1,fine,pos,4\n2021-06-10,2,ugly,neg,-2\n2021-06-10,3,hm,meh,x\n")
+    shared = {"kind": "labels", "constants": {}, "time": "t", "available": {"delay": "1h"}}
+    words = entry(**shared, columns={"doc_id": "id", "text": "what", "label": "said"}, judgements={"pos": 1, "neg": -1})
+    stars = entry(**shared, columns={"doc_id": "id", "text": "what", "label": "stars"}, scale=4)
+    for item, numbers, reason in ((words, [1.0, -1.0], "label meh is not a number"),
+                                  (stars, [1.0, -0.5], "label x is not a number")):
+        checked = examine(item.kind, map_table(path, item, "test").frame, "test")
+        assert checked.clean["label"].tolist() == numbers
+        assert [row.reason for row in checked.refused] == [reason]
+        assert (checked.clean["available_at"] - checked.clean["event_time"] == pd.Timedelta("1h")).all()
+
+
+def test_labels_without_a_name_are_named_by_what_they_say(tmp_path: Path):
+    path = tmp_path / "x.csv"
+    path.write_text("t,text,label\n2021-06-10,one,1\n2021-06-10,one,1\n2021-06-10,two,-1\n")
+    item = entry(kind="labels", constants={}, time="t", available={"delay": "1h"})
+    checked = examine(item.kind, map_table(path, item, "test").frame, "test")
+    assert (len(checked.clean), checked.collapsed) == (2, 1)
