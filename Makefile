@@ -40,8 +40,8 @@ $(STAMP): requirements.lock pyproject.toml
 	@rm -f $(VENV)/.ready-*; touch $@
 	@echo "  done."
 
-demo: setup ## The whole loop once, in real Airflow and MLflow (DATA=dir for real files)
-	@$(BIN)/tidemark demo $(if $(DATA),--data $(DATA) --manifest $(MANIFEST))
+demo: setup ## The whole loop once, in real Airflow and MLflow (DATA=dir for real files, FAULTS=overcome)
+	@$(BIN)/tidemark demo $(if $(DATA),--data $(DATA) --manifest $(MANIFEST)) $(if $(FAULTS),--faults $(FAULTS))
 
 up: setup ## Start the embedded stack
 	@$(BIN)/tidemark up

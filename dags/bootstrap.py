@@ -43,6 +43,7 @@ with DAG(
         with work() as w:
             history.mark_whole(w)
             stretch = history.span(w, history.source(w))
-            return tell("scored", [run.run(w.warehouse, month) for month in stretch.months()])
+            return tell("scored", [
+                run.run(w.warehouse, month, w.settings.credibility) for month in stretch.months()])
 
     load.expand_kwargs(plan()) >> score()

@@ -13,7 +13,7 @@ from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
 from tidemark_airflow import assets
 from tidemark_airflow.context import Json, partition_params, tell, work
-from tidemark_airflow.lines import lines
+from tidemark_airflow.lines import bar_lines
 from tidemark_airflow.policies import dag_defaults
 
 with DAG(
@@ -32,6 +32,6 @@ with DAG(
             w.announce(assets.features(name), digests=[ref.digest for ref in refs])
             return tell("materialised", refs)
 
-    for line in lines():
+    for line in bar_lines():
         build.override(task_id=f"build_{line.name}", owner=line.owner, inlets=[assets.BARS, assets.SENTIMENT],
                        outlets=[assets.features(line.name)])(line.name)

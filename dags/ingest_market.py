@@ -5,6 +5,8 @@ One UTC day of bars, indicators and trades per run (as far as the provider named
 fetched, checked, refused rows put into quarantine, the rest written as bitemporal facts. The day `D` holds what became
 *available* on `D`; a late bar lands in a later day. A rerun or a backfill of the same day changes nothing.
 
+The task links to a report about the data of the day (*Data quality*).
+
 Rings `bars` for the day.
 """
 
@@ -17,6 +19,7 @@ from airflow.sdk import DAG, task
 from tidemark_airflow import assets
 from tidemark_airflow.context import Json, partition_params, tell, work
 from tidemark_airflow.lines import schedule_end, schedule_ingest
+from tidemark_airflow.links import QualityLink
 from tidemark_airflow.policies import dag_defaults, late_after
 from tidemark_airflow.timetables import DailyPartitions
 
@@ -33,4 +36,4 @@ with DAG(
         with work() as w:
             return tell("ingested", history.take_in(w, assets.BARS, "bars", "indicators", "trades"))
 
-    ingest()
+    ingest().operator.operator_extra_links = (QualityLink(),)

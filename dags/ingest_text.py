@@ -1,9 +1,11 @@
 """
 ### Ingest documents
 
-One UTC day of news and posts per run, from the provider named by `TIDEMARK_SOURCE`: fetched, checked, refused rows
-put into quarantine, the rest written as bitemporal facts. The day `D` holds what became *available* on `D`. A rerun
-or a backfill of the same day changes nothing.
+One UTC day of news and posts (and of labelled texts, where there are any) per run, from the provider named by
+`TIDEMARK_SOURCE`: fetched, checked, refused rows put into quarantine, the rest written as bitemporal facts. The day
+`D` holds what became *available* on `D`. A rerun or a backfill of the same day changes nothing.
+
+The task links to a report about the data of the day (*Data quality*).
 
 Rings `documents` for the day.
 """
@@ -17,6 +19,7 @@ from airflow.sdk import DAG, task
 from tidemark_airflow import assets
 from tidemark_airflow.context import Json, partition_params, tell, work
 from tidemark_airflow.lines import schedule_end, schedule_ingest
+from tidemark_airflow.links import QualityLink
 from tidemark_airflow.policies import dag_defaults, late_after
 from tidemark_airflow.timetables import DailyPartitions
 
@@ -31,6 +34,6 @@ with DAG(
         from tidemark_airflow import history
 
         with work() as w:
-            return tell("ingested", history.take_in(w, assets.DOCUMENTS, "documents"))
+            return tell("ingested", history.take_in(w, assets.DOCUMENTS, "documents", "labels"))
 
-    ingest()
+    ingest().operator.operator_extra_links = (QualityLink(),)

@@ -8,7 +8,9 @@ Every hour, and by hand: what a crash in between, a lost bell or the calendar ha
   each line is recorded
 * `listen`: a pending request, an unjudged candidate or an ingested day that nobody works on has its bell rung again
 
-All three are repairs: on a healthy system they change nothing.
+* `freshness`: a series whose newest fact is older than its deadline raises an alarm, once per stale stretch
+
+The first three are repairs: on a healthy system they change nothing.
 """
 
 from __future__ import annotations
@@ -39,6 +41,13 @@ with DAG(
         with work() as w:
             return upkeep.watchdog(w)
 
+    @task(doc_md="A series that went silent is an event and a warning in the log.")
+    def freshness() -> list[str]:
+        from tidemark_airflow import upkeep
+
+        with work() as w:
+            return upkeep.freshness(w)
+
     @task.branch(doc_md="Which bells have to ring again; none on a healthy system.")
     def listen() -> list[str]:
         from tidemark_airflow import upkeep
@@ -67,6 +76,7 @@ with DAG(
 
     heard = listen()
     reconcile()
+    freshness()
     watchdog() >> heard >> ring_days()
     for line in lines():
         heard >> ring_retrain.override(

@@ -17,7 +17,7 @@ from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
 from tidemark_airflow import assets
 from tidemark_airflow.context import Json, partition_params, work
-from tidemark_airflow.lines import lines
+from tidemark_airflow.lines import bar_lines
 from tidemark_airflow.policies import dag_defaults
 
 
@@ -53,7 +53,7 @@ def ring_champion(name: str, versions: list) -> None:
         looking.ring_champion(w, name, versions)
 
 
-for line in lines():
+for line in bar_lines():
     with DAG(
         schedule=PartitionedAssetTimetable(assets=assets.predictions(line.name)), params=partition_params(),
         **dag_defaults("monitor", title="Monitor", doc=__doc__, tags={"monitoring"}, line=line),

@@ -1,10 +1,11 @@
 """
 ### Score sentiment
 
-Scores the documents that became available on a UTC day, finds which coins they mention, and rebuilds the hourly
-aggregates of that day (looking back 1 h, 4 h, 1 d and 1 w). Runs when `documents` rings for the day, and waits for
-the day's bars (it tries again while they are missing), because a coin can be mentioned only once it has bars. Rings
-`sentiment` for the same day. A rerun changes nothing.
+Scores the documents that became available on a UTC day, finds which coins they mention, and rebuilds the aggregates
+of that day: a row every 10 minutes (looking back 1 h, 4 h, 1 d and 1 w), near-duplicates counted once, with weights
+by source, engagement and age, and with the share of the window in which the collectors were alive. Runs when
+`documents` rings for the day, and waits for the day's bars (it tries again while they are missing), because a coin
+can be mentioned only once it has bars. Rings `sentiment` for the same day. A rerun changes nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ with DAG(
 
         with work() as w:
             require_days(w.warehouse, w.days[0], ("bars",), if_any=("documents",))
-            reports = [run.run(w.warehouse, day) for day in w.days]
+            reports = [run.run(w.warehouse, day, w.settings.credibility) for day in w.days]
             w.announce(assets.SENTIMENT)
             return tell("scored", reports)
 

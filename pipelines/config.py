@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -43,6 +43,34 @@ class Simulator(BaseModel):
     @classmethod
     def _utc(cls, value: datetime) -> datetime:
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Quality(BaseModel):
+    """How old the newest fact of a series may be (``TIDEMARK_QUALITY__FRESH_BARS_HOURS`` and so on), counted from when
+    it became available to the end of what was loaded. 0: no deadline. Bars may also be as old as four of their
+    intervals. ``fresh_series``: exceptions by symbol, index or source, such as ``"vix=120 BTCUSDT=3"``.
+    """
+
+    fresh_bars_hours: float = Field(default=6.0, ge=0)
+    fresh_documents_hours: float = Field(default=24.0, ge=0)
+    fresh_indicators_hours: float = Field(default=96.0, ge=0)
+    fresh_trades_hours: float = Field(default=0.0, ge=0)
+    fresh_series: str = ""
+
+    @field_validator("fresh_series")
+    @classmethod
+    def _pairs(cls, value: str) -> str:
+        for pair in sources.listed(value):
+            hours = pair.rpartition("=")[2]
+            if "=" not in pair[1:] or not hours.replace(".", "", 1).isdigit():
+                raise ValueError("write name=hours pairs, such as vix=120 BTCUSDT=3")
+        return value
+
+    @property
+    def exceptions(self) -> dict[str, float]:
+        """Name → hours."""
+        return {name: float(hours) for name, _, hours in (
+            pair.rpartition("=") for pair in sources.listed(self.fresh_series))}
 
 
 class Settings(BaseSettings):
@@ -79,9 +107,16 @@ class Settings(BaseSettings):
     x: sources.X = sources.X()
     stocktwits: sources.StockTwits = sources.StockTwits()
     equities: sources.Equities = sources.Equities()
+    replay: sources.Replay = sources.Replay()
+
+    quality: Quality = Quality()
+
+    # Weights of sources in the sentiment aggregates before anything is learned about them, by name or kind.
+    credibility: dict[str, Annotated[float, Field(ge=0.25, le=2)]] = Field(default_factory=dict)
 
     # Airflow schedules: cron for live work; "end" stops scheduling for replays of history.
     schedule_ingest: str = "0 0 * * *"
+    schedule_collect: str = "*/10 * * * *"
     schedule_end: datetime | None = None
 
     pool_size: int = Field(default=5, ge=1, le=100)
@@ -108,6 +143,11 @@ class Settings(BaseSettings):
     @property
     def snapshot_root(self) -> str:
         return self.snapshots or str(self.home / "snapshots")
+
+    @property
+    def quality_root(self) -> Path:
+        """Where the data-quality reports lie."""
+        return self.home / "quality"
 
     def require(self, name: str) -> str:
         """The value of an optional setting that this call cannot do without.

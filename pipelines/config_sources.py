@@ -130,3 +130,13 @@ class Equities(_Source):
 
     url: str = "https://stooq.com"
     symbols: str = "spy.us qqq.us"
+
+
+class Replay(BaseModel):
+    """The local server that plays the sources' part (``infra/replay``): with ``serve``, `tidemark up` starts it and
+    points exchange, newsapi, x, fear_greed and cboe at it. ``faults``: what goes wrong on purpose, one request in
+    ``every``."""
+
+    serve: bool = False
+    faults: str = ""
+    every: int = Field(default=3, ge=2, le=1000)

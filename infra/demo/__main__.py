@@ -16,10 +16,14 @@ from rich.console import Console
 from infra.demo import summary
 from infra.demo.airflow import Airflow, poll
 from infra.demo.story import Story
-from infra.demo.world import World, files, simulated
+from infra.demo.world import OVERCOME, World, files, simulated
+from infra.replay import Faults
 from pipelines import config
+from pipelines.config import Settings
+from pipelines.contracts.columns import Kind
 from pipelines.contracts.line import Line, load_lines
 from pipelines.errors import ConfigError, TidemarkError
+from pipelines.ingest import providers
 
 MARKER = "demo"
 
@@ -51,10 +55,18 @@ def _local(command: str) -> None:
         raise typer.Exit(code)
 
 
+def playable(settings: Settings) -> dict[str, Line]:
+    """The lines that the source has facts for: those on bars, and those on labelled texts where it has labels, which
+    only files can have."""
+    labels = "files" in settings.source.split(",") and Kind.LABELS in providers.create("files", settings).kinds()
+    return {name: line for name, line in load_lines(settings.lines_dir).items() if line.on_bars or labels}
+
+
 def wait_for_dags(airflow: Airflow, lines: dict[str, Line]) -> None:
     """Wait until Airflow has parsed every DAG the story needs; refuse with the import errors otherwise."""
     wanted = {"bootstrap", "ingest_market", "ingest_text", "score_sentiment", "build_features", "maintain"} | {
-        f"{stage}_{name}" for name in lines for stage in ("train", "promote", "predict", "monitor")}
+        f"{stage}_{name}" for name, line in lines.items()
+        for stage in ("train", "promote", *(("predict", "monitor") if line.on_bars else ()))}
     try:
         poll(lambda: wanted <= airflow.dag_ids(), timeout=90, what="the DAGs")
     except TidemarkError as error:
@@ -67,7 +79,7 @@ def play(world: World, console: Console) -> dict[str, object]:
     from pipelines.store import Warehouse
 
     settings = config.load()
-    lines = load_lines(settings.lines_dir)
+    lines = playable(settings)
     airflow = Airflow(settings.require("airflow_url"), settings.airflow_username, settings.require("airflow_password"))
     warehouse = Warehouse.from_settings(settings)
     try:
@@ -88,6 +100,7 @@ def play(world: World, console: Console) -> dict[str, object]:
 def main(
     data: Annotated[Path | None, typer.Option()] = None,
     manifest: Annotated[Path | None, typer.Option()] = None,
+    faults: Annotated[str, typer.Option()] = "",
     fresh: Annotated[bool, typer.Option()] = False,
 ) -> None:
     """Run the whole loop once."""
@@ -95,7 +108,10 @@ def main(
     began = time.perf_counter()
     if data is not None and not data.is_dir():
         raise ConfigError(f"{data} is not a directory; pass one that holds a source.toml and its files")
-    world = simulated() if data is None else files(data, manifest or data / "source.toml")
+    if data is not None and faults:
+        raise ConfigError("faults are for the simulated sources; leave --data or --faults out")
+    Faults.parse(wanted := OVERCOME if faults == "overcome" else faults)
+    world = simulated(wanted) if data is None else files(data, manifest or data / "source.toml")
     home = config.load().home
     prepare_home(home, fresh=fresh)
     os.environ.update(world.environment)
@@ -104,6 +120,7 @@ def main(
     booted = time.perf_counter()
     result = play(world, console)
     result["source"] = world.name
+    result["faults"] = wanted
     result["seconds"] = {"stack": round(booted - began, 1), "story": round(time.perf_counter() - booted, 1)}
     summary.write(result, home / "demo.json")
     console.print()

@@ -11,6 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from infra.demo.airflow import TERMINAL, Airflow, AirflowRefused, Run, poll, ticks
 from infra.demo.world import World
+from infra.local.paths import Home
 from pipelines import clock
 from pipelines.config import Settings
 from pipelines.contracts.line import Line
@@ -38,6 +39,7 @@ class Story:
     def load_history(self) -> None:
         """Act 1: the history in one go, mapped by month and symbol."""
         self._act("1", f"history {self.world.history.start.date()} to {self.world.history.end.date()} is loaded")
+        self._turn_clock(self.world.history.end)
         run = self.airflow.trigger("bootstrap", {
             "start": self.world.history.start.isoformat(), "end": self.world.history.end.isoformat()})
         self._follow([run], "bootstrap", timeout=TRAINING_TIMEOUT)
@@ -54,6 +56,7 @@ class Story:
     def quiet_days(self) -> None:
         """Act 3: days pass, nothing should ring."""
         self._act("3", f"{(self.world.quiet.end - self.world.quiet.start).days} quiet days pass, one partition a day")
+        self._turn_clock(self.world.quiet.end)
         for dag_id in INGESTION:
             self.airflow.backfill(dag_id, self.world.quiet)
         for day in self.world.quiet.days():
@@ -64,6 +67,7 @@ class Story:
         """Act 4: days pass until an alarm has led to a new champion; returns its line."""
         self._act("4", f"days pass: {self.world.note}")
         for day in self.world.live.days():
+            self._turn_clock(day.end)
             # Not a backfill each: the scheduler closes one only every half minute, and refuses the next until then.
             for dag_id in INGESTION:
                 self.airflow.trigger_day(dag_id, day)
@@ -86,11 +90,19 @@ class Story:
                                soft_wrap=True)
         return row
 
+    def _turn_clock(self, at: datetime) -> None:
+        """Let things happen up to ``at``, where a server plays the sources' part."""
+        if self.world.served:
+            path = Home(self.settings.home).replay_clock
+            partial = path.with_suffix(".partial")
+            partial.write_text(at.isoformat(), encoding="utf-8")
+            partial.replace(path)
+
     # -- parts of acts ------------------------------------------------------------------------------------
 
     def _watch(self, day: Window) -> None:
-        """Wait until every line has been monitored on one daily partition."""
-        wanted = [f"monitor_{name}" for name in self.lines]
+        """Wait until every line on bars has been monitored on one daily partition."""
+        wanted = [f"monitor_{name}" for name, line in self.lines.items() if line.on_bars]
         with self._progress() as progress:
             task = progress.add_task(f"{day.key}", total=len(wanted))
             for _ in ticks(DAY_TIMEOUT, 0.5):

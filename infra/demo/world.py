@@ -22,6 +22,7 @@ class World:
         live: the days after them, played until a new champion is there or they run out.
         note: what is known to happen in ``live``.
         environment: ``TIDEMARK_*`` variables for the stack.
+        served: a server plays the sources' part, and its clock has to be turned.
     """
 
     name: str
@@ -30,10 +31,19 @@ class World:
     live: Window
     note: str
     environment: dict[str, str]
+    served: bool = False
 
 
-def simulated() -> World:
-    """A seeded market with a planted edge that turns round on a known day."""
+#: Faults that careful clients overcome: what arrives in the end is the same, so is all that follows from it.
+OVERCOME = "429,500,stall,cut,truncate,duplicate,reordered"
+
+
+def simulated(faults: str = "") -> World:
+    """A seeded market with a planted edge that turns round on a known day.
+
+    Its facts come over the network, from a server that speaks like the exchange, the news, the posts and the
+    indicators: the demo's path is the path of production. ``faults``: see ``infra.replay.faults``.
+    """
     start, history, quiet, live = datetime(2024, 1, 1, tzinfo=UTC), 140, 3, 20
     history_end = start + timedelta(days=history)
     shift = history + quiet
@@ -45,13 +55,19 @@ def simulated() -> World:
         live=Window(turn, turn + timedelta(days=live)),
         note=f"regime shift planted on {turn.date()}: the edge turns round, volatility rises",
         environment={
-            "TIDEMARK_SOURCE": "simulator",
+            "TIDEMARK_SOURCE": "exchange,newsapi,x,fear_greed,cboe",
+            "TIDEMARK_REPLAY__SERVE": "true",
+            "TIDEMARK_REPLAY__FAULTS": faults,
+            "TIDEMARK_REPLAY__EVERY": "8",
+            # Simulated bars come up to 30 hours late.
+            "TIDEMARK_HTTP__OVERLAP_HOURS": "48",
             "TIDEMARK_SIMULATOR__START": start.isoformat(),
             "TIDEMARK_SIMULATOR__EDGE": str(EDGE),
             "TIDEMARK_SIMULATOR__DAYS": str(shift + live + 2),
             "TIDEMARK_SIMULATOR__SHIFT_DAY": str(shift),
             "TIDEMARK_SCHEDULE_END": start.isoformat(),
         },
+        served=True,
     )
 
 

@@ -80,7 +80,8 @@ def _case(player: Player, number: int, tally: Tally, warehouse: Warehouse) -> li
 
 
 def wrong(player: Player, warehouse: Warehouse) -> list[tuple[str, ...]]:
-    """Clean rows that are not what is read as of the time when they became known; by plain reading of the table."""
+    """Clean rows that are not what is believed in the end, or were known before their time; by plain reading of the
+    table. What the clean run has put right is news of its own time: the spoiled one had read the window before."""
     kind, schema, table = player.kind, SCHEMAS[player.kind], FACTS[player.kind]
     with warehouse.begin() as connection:
         rows = pd.read_sql_query(
@@ -94,7 +95,7 @@ def wrong(player: Player, warehouse: Warehouse) -> list[tuple[str, ...]]:
         history.setdefault(row[:width], []).append((row[known], int(revision), row[known + 1:]))
     found = []
     for row in player.clean:
-        versions = [one for one in history.get(row[:width], []) if one[0] <= row[known]]
-        if not versions or max(versions)[2] != row[known + 1:]:
+        versions = history.get(row[:width], [])
+        if not versions or max(versions)[2] != row[known + 1:] or min(versions)[0] < row[known]:
             found.append(row)
     return found

@@ -17,12 +17,15 @@ from infra.local.ports import HOST
 from infra.local.postgres import STOP_SIGNAL, EmbeddedPostgres
 from infra.local.secrets import Secrets
 from pipelines.config import ROOT
+from pipelines.config_sources import Replay
 
 MLFLOW_USERNAME = "admin"
 #: The databases beside the warehouse, by what they are for.
 DATABASES = ("airflow", "mlflow", "mlflow_auth", "optuna")
 #: One thread per process: with several, OpenMP on shared cores makes a fit slower, not faster.
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
+#: Seconds: longer than its clients wait.
+REPLAY_STALL = 3.0
 LAUNCH = (sys.executable, "-m", "infra.local.launch")
 
 
@@ -135,6 +138,22 @@ def mlflow(context: Context) -> list[Component]:
     return [Component("mlflow", argv, environment, needs=context.needs_database, probe=health.http(f"{url}/health"),
                       port=port, url=url, before=context.ensure("mlflow", "mlflow_auth"), group=True,
                       stop=((signal.SIGTERM, 6.0),))]
+
+
+def replay(context: Context, options: Replay) -> list[Component]:
+    """The server that plays the sources' part."""
+    url = f"http://{HOST}:{context.ports['replay']}"
+    argv = (sys.executable, "-m", "infra.replay", "--port", str(context.ports["replay"]), "--stall", str(REPLAY_STALL),
+            "--clock", str(context.home.replay_clock), "--faults", options.faults, "--every", str(options.every))
+    return [Component("replay", argv, {**THREADS, **context.variables, "PYTHONPATH": str(ROOT)},
+                      probe=health.http(f"{url}/health"), port=context.ports["replay"], url=url, extra=context.code)]
+
+
+def replayed(url: str) -> dict[str, str]:
+    """The settings that lead the sources to the server at ``url``: no rate to respect, and quick to call it stalled."""
+    return {**{f"TIDEMARK_{name}__URL": url for name in ("EXCHANGE", "NEWSAPI", "X", "FEAR_GREED", "CBOE")},
+            "TIDEMARK_NEWSAPI__KEY": "replay", "TIDEMARK_X__TOKEN": "replay", "TIDEMARK_HTTP__RATE": "500",
+            "TIDEMARK_HTTP__BURST": "50", "TIDEMARK_HTTP__BACKOFF": "0.05", "TIDEMARK_HTTP__TIMEOUT": "1"}
 
 
 def airflow(context: Context, ini: str) -> list[Component]:

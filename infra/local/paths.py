@@ -33,6 +33,11 @@ class Home:
     def log(self, component: str) -> Path:
         return self.logs / f"{component}.log"
 
+    @property
+    def replay_clock(self) -> Path:
+        """The time on the clock of the server that plays the sources' part; absent: the end of its world."""
+        return self.path / "replay.now"
+
     # --- run/: who is running, and what it was asked to run
     @property
     def run(self) -> Path:

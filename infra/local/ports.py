@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Collection, Mapping
 
 HOST = "127.0.0.1"
-USUAL = {"postgres": 5433, "mlflow": 5000, "airflow": 8080}
+USUAL = {"postgres": 5433, "mlflow": 5000, "airflow": 8080, "replay": 8099}
 _TRIES = 200
 
 

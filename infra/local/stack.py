@@ -24,7 +24,7 @@ from pipelines.errors import ConfigError
 #: The settings that say "I have a server of my own for this".
 OUTSIDE = ("TIDEMARK_DATABASE_URL", "TIDEMARK_MLFLOW_URL", "TIDEMARK_AIRFLOW_URL")
 _CONNECTIONS = (*OUTSIDE, "TIDEMARK_OPTUNA_URL", "TIDEMARK_MLFLOW_USERNAME", "TIDEMARK_MLFLOW_PASSWORD",
-                "TIDEMARK_AIRFLOW_USERNAME", "TIDEMARK_AIRFLOW_PASSWORD")
+                "TIDEMARK_AIRFLOW_USERNAME", "TIDEMARK_AIRFLOW_PASSWORD", *components.replayed(""))
 _PATHS = ("TIDEMARK_DATA_DIR", "TIDEMARK_MANIFEST", "TIDEMARK_LINES_DIR", "TIDEMARK_SNAPSHOTS")
 MIGRATIONS = "infra/postgres/migrations"
 _OWN = "# connections to the embedded servers, made by `tidemark up`"
@@ -102,9 +102,11 @@ def prepare(home: Home, settings: Mapping[str, str], held: Collection[int] = ())
     """
     home.make()
     secret = secrets.load_or_create(home.secrets)
+    replay = config.parse(settings).replay
     own_mlflow, own_airflow = "TIDEMARK_MLFLOW_URL" not in settings, "TIDEMARK_AIRFLOW_URL" not in settings
     embedded = [name for name, wanted in (("postgres", "TIDEMARK_DATABASE_URL" not in settings),
-                                          ("mlflow", own_mlflow), ("airflow", own_airflow)) if wanted]
+                                          ("mlflow", own_mlflow), ("airflow", own_airflow),
+                                          ("replay", replay.serve)) if wanted]
     chosen = _ports(home, embedded, held)
     server = None
     if "postgres" in embedded:
@@ -114,6 +116,8 @@ def prepare(home: Home, settings: Mapping[str, str], held: Collection[int] = ())
         urls = {"warehouse": settings["TIDEMARK_DATABASE_URL"]}
         urls.update({name: beside(urls["warehouse"], name) for name in components.DATABASES})
     own = {"TIDEMARK_DATABASE_URL": urls["warehouse"], "TIDEMARK_OPTUNA_URL": urls["optuna"]}
+    if replay.serve:
+        own |= components.replayed(f"http://{ports.HOST}:{chosen['replay']}")
     if own_mlflow:
         own |= {"TIDEMARK_MLFLOW_URL": f"http://{ports.HOST}:{chosen['mlflow']}",
                 "TIDEMARK_MLFLOW_USERNAME": components.MLFLOW_USERNAME,
@@ -127,6 +131,8 @@ def prepare(home: Home, settings: Mapping[str, str], held: Collection[int] = ())
                       code=code_digest(), migrations=digest(MIGRATIONS),
                       variables={**own, **settings, "TIDEMARK_HOME": str(home.path)})
     parts = [*components.postgres(context), *components.warehouse(context)]
+    if replay.serve:
+        parts += components.replay(context, replay)
     if own_mlflow:
         secrets.write_private(home.mlflow / "basic_auth.ini", _mlflow_ini(urls["mlflow_auth"], secret.mlflow_password))
         parts += components.mlflow(context)

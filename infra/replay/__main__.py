@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from infra.replay.faults import FACTS, WIRE, Faults
-from infra.replay.server import Replay
+from infra.replay.faults import EVERY, FACTS, WIRE, Faults
+from infra.replay.server import STALL, Replay
 from infra.replay.world import World
 from pipelines import config
 from pipelines.errors import TidemarkError
@@ -20,6 +20,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.replay", description=__doc__)
     parser.add_argument("--port", type=int, default=8099)
     parser.add_argument("--faults", default="", help=f"of {', '.join((*WIRE, *FACTS))}; with ! it strikes always")
+    parser.add_argument("--every", type=int, default=EVERY, help="a fault of the wire strikes one request in so many")
+    parser.add_argument("--stall", type=float, default=STALL, help="seconds that a stalled answer takes")
+    parser.add_argument("--clock", type=Path, help="a file that says up to when things have happened (ISO 8601)")
     parser.add_argument("--data", type=Path, help="a directory of files instead of the simulator")
     parser.add_argument("--manifest", type=Path, help="default: source.toml in it")
     given = parser.parse_args()
@@ -27,8 +30,9 @@ def main() -> int:
         settings = config.load()
         if given.data is not None:
             settings = settings.model_copy(update={"data_dir": given.data, "manifest": given.manifest})
-        world = World.of(providers.create("files" if given.data else "simulator", settings))
-        with Replay(world, Faults.parse(given.faults), port=given.port, retry_after="1") as replay:
+        faults = Faults.parse(given.faults, given.every)
+        world = World.of(providers.create("files" if given.data else "simulator", settings)).published()
+        with Replay(world, faults, port=given.port, retry_after="1", clock=given.clock, stall=given.stall) as replay:
             print(f"speaking on {replay.url}; stop with Ctrl-C", flush=True)
             while True:
                 time.sleep(3600)

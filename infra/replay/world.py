@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -15,6 +15,8 @@ from pipelines.contracts.window import Window
 from pipelines.errors import ConfigError
 
 ONE_IN = 11
+#: With a clock, after this time a feed has noticed what was wrong with a fact and tells it well.
+HEALED = pd.Timedelta(days=1)
 HOSTILE = ("'; DROP TABLE bars; -- <script>alert(1)</script> \u202e\u0000 {{7*7}} %s %n "
            "\U0001f468\u200d\U0001f469\u200d\U0001f467 Z\u0335\u0321a\u0337l\u0336g\u0334o ]]> &lt;b&gt;")
 HUGE = "to the moon " * 12_000
@@ -26,7 +28,8 @@ class World:
 
     Attributes:
         phase: 0: late rows are not there yet and revised ones have their first, wrong value; 1: all is as it is.
-        upto: only what became available before it is shown; None: everything.
+        upto: the time on the server's clock: of every fact the newest version that was out before it, and faults strike
+            what came out in the last day only (``HEALED``); None: all versions of everything.
     """
 
     frames: Mapping[Kind, pd.DataFrame]
@@ -48,6 +51,20 @@ class World:
             raise ConfigError(f"{provider.name} does not know its span; say from when to when")
         return cls(provider.fetch(window, provider.kinds()).frames, faults)
 
+    def published(self) -> World:
+        """The same, told by servers that know when they published a text and not when its author wrote it."""
+        frame = self.frames.get(Kind.DOCUMENTS)
+        if frame is None:
+            return self
+        out = frame.groupby(["source", "doc_id"], sort=False)["available_at"].transform("min")
+        return replace(self, frames={**self.frames, Kind.DOCUMENTS: frame.assign(event_time=out)}, _marks={}, _made={})
+
+    def turn_to(self, upto: pd.Timestamp | None) -> None:
+        """Set the clock. What was made for another time is forgotten."""
+        if upto != self.upto:
+            self.upto = upto
+            self._made.clear()
+
     def rows(self, kind: Kind) -> pd.DataFrame:
         """What can be seen of a kind now, by ``event_time``."""
         frame = self.frames.get(kind)
@@ -61,9 +78,14 @@ class World:
         return self.once(kind.value, lambda: self._visible(kind, frame))
 
     def _visible(self, kind: Kind, frame: pd.DataFrame) -> pd.DataFrame:
-        frame = self._spoiled(kind, frame, self._marks[kind])
-        if self.upto is not None:
-            frame = frame[frame["available_at"] < self.upto]
+        marks = self._marks[kind]
+        if self.upto is None:
+            frame = self._spoiled(kind, frame, marks, self.phase)
+        else:
+            out = frame[frame["available_at"] < self.upto].sort_values("available_at", kind="stable")
+            out = out.drop_duplicates(list(SCHEMAS[kind].key), keep="last")
+            young = out["available_at"] >= self.upto - HEALED
+            frame = pd.concat([out[~young], self._spoiled(kind, out[young], marks.loc[out.index[young]], phase=0)])
         return frame.sort_values("event_time", kind="stable", ignore_index=True)
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
@@ -78,7 +100,7 @@ class World:
         self.rows(kind)
         return self.frames[kind][self._marks[kind] == _PLACE[fault]]
 
-    def _spoiled(self, kind: Kind, frame: pd.DataFrame, marks: pd.Series) -> pd.DataFrame:
+    def _spoiled(self, kind: Kind, frame: pd.DataFrame, marks: pd.Series, phase: int) -> pd.DataFrame:
         def hit(fault: str) -> pd.Series:
             return (marks == _PLACE[fault]) & (fault in self.faults)
 
@@ -89,17 +111,17 @@ class World:
             if kind is Kind.DOCUMENTS:
                 for fault, text in (("hostile", HOSTILE), ("huge", HUGE), ("nan", None)):
                     frame.loc[hit(fault), value] = text
-                if self.phase == 0:
+                if phase == 0:
                     frame.loc[hit("revised"), value] = "first words, to be edited"
             else:
                 frame.loc[hit("nan"), value] = float("nan")
                 frame.loc[hit("huge"), value] = 1e300
                 frame.loc[hit("hostile"), value] = HOSTILE
-                if self.phase == 0 and kind is Kind.BARS:
+                if phase == 0 and kind is Kind.BARS:
                     frame.loc[hit("revised"), value] = frame.loc[hit("revised"), "low"]
-                elif self.phase == 0:
+                elif phase == 0:
                     frame.loc[hit("revised"), value] = frame.loc[hit("revised"), value].astype(float) + 1
-        if self.phase == 0:
+        if phase == 0:
             frame = frame[~hit("late")]
         return pd.concat([frame, doubled]) if len(doubled) else frame
 

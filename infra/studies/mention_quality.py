@@ -1,4 +1,4 @@
-"""Precision and recall of mentions against labelled texts (labelled in one pass, see docs/sentiment.md).
+"""Precision and recall of mentions against labelled texts (read twice, see docs/sentiment.md).
 
     python -m infra.studies.mention_quality --data ../shared/data              # the table and the errors
     python -m infra.studies.mention_quality --data ../shared/data --sample 50  # more texts to label, with their ids

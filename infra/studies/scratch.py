@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy import NullPool, create_engine, text
+
 from infra.local.postgres import EmbeddedPostgres
 from pipelines.contracts.ports import Provider
 from pipelines.contracts.window import Window
@@ -42,6 +44,15 @@ def warehouse() -> Iterator[Warehouse]:
             server.stop(10)
             process.kill()
             process.wait()
+
+
+def database(store: Warehouse, name: str) -> str:
+    """The URL of another, empty database on the server of ``store``."""
+    url = store.engine.url
+    admin = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with admin.connect() as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}"'))
+    return url.set(database=name, query={}).render_as_string(hide_password=False)
 
 
 def load(store: Warehouse, provider: Provider, window: Window, *, texts: bool = True, at: datetime) -> None:

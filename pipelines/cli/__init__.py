@@ -9,7 +9,19 @@ import sys
 
 import typer
 
-from pipelines.cli import calibrate, provenance, quarantine, registry, shadow, stack, stages
+from pipelines.cli import (
+    calibrate,
+    mood,
+    provenance,
+    quality,
+    quarantine,
+    registry,
+    sentiment_report,
+    shadow,
+    stack,
+    stages,
+    texts,
+)
 from pipelines.cli.output import complain
 from pipelines.errors import ConfigError, TidemarkError
 
@@ -26,6 +38,10 @@ stages.register(app)
 registry.register(app)
 provenance.register(app)
 shadow.register(app)
+texts.register(app)
+sentiment_report.register(app)
+quality.register(app)
+mood.register(app)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(calibrate.app, name="calibrate")
 

@@ -55,9 +55,11 @@ def demo(
     data: Annotated[Path | None, typer.Option(help="Directory of real files instead of the simulator.")] = None,
     manifest: Annotated[
         Path | None, typer.Option(help="Its source.toml, when it is not in the directory itself.")] = None,
+    faults: Annotated[str, typer.Option(help="What goes wrong on the way, such as 429,cut,nan; overcome: all that a "
+                                             "careful client overcomes (the same ledger results).")] = "",
     fresh: Annotated[bool, typer.Option(help="Throw away what is in $TIDEMARK_HOME and start over.")] = False,
 ) -> None:
     """Run the whole loop once, in real Airflow and MLflow, and sum it up."""
     arguments = [*(["--data", str(data)] if data else []), *(["--manifest", str(manifest)] if manifest else []),
-                 *(["--fresh"] if fresh else [])]
+                 *(["--faults", faults] if faults else []), *(["--fresh"] if fresh else [])]
     _run("infra.demo", *arguments)

@@ -43,7 +43,8 @@ def ingest(
     provider = providers.create(source or settings.source, settings)
     with open_warehouse() as warehouse:
         reports = [
-            ingest_run.run(warehouse, provider, part, kinds=kind or None, symbols=symbol or None, at=clock.now())
+            ingest_run.run(warehouse, provider, part, kinds=kind or None, symbols=symbol or None, at=clock.now(),
+                           reports=settings.quality_root, deadlines=settings.quality)
             for part in track(list(window_of(start, end).months()), description="ingest", console=err, transient=True)]
     show(reports, as_json=json_output, title="ingested")
 
@@ -53,7 +54,8 @@ def sentiment(start: StartOption, end: EndOption, json_output: JsonOption = Fals
     from pipelines.sentiment import run as sentiment_run
 
     with open_warehouse() as warehouse:
-        reports = [sentiment_run.run(warehouse, part) for part in window_of(start, end).months()]
+        reports = [sentiment_run.run(warehouse, part, config.settings().credibility)
+                   for part in window_of(start, end).months()]
     show(reports, as_json=json_output, title="scored")
 
 

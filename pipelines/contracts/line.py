@@ -6,7 +6,7 @@ import math
 import tomllib
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -27,12 +27,23 @@ class Target(_Strict):
     """What is predicted.
 
     ``direction``: is the next ``horizon_bars`` return positive? ``volatility``: will realised volatility over
-    the next ``horizon_bars`` exceed its trailing median over ``median_bars``?
+    the next ``horizon_bars`` exceed its trailing median over ``median_bars``? ``polarity``: do people find a text
+    positive? Its rows are labelled texts of ``sources`` (empty: all) whose label is at least ``neutral`` away from 0.
     """
 
-    kind: Literal["direction", "volatility"]
+    kind: Literal["direction", "volatility", "polarity"]
     horizon_bars: int = Field(ge=1)
     median_bars: int = Field(default=720, ge=24)
+    sources: tuple[str, ...] = ()
+    neutral: float = Field(default=0.1, gt=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _texts_have_no_bars(cls, values: Any) -> Any:
+        # Neighbouring texts share no outcome: what a horizon of one bar says, too.
+        if isinstance(values, dict) and values.get("kind") == "polarity":
+            return {"horizon_bars": 1, **values}
+        return values
 
 
 class Features(_Strict):
@@ -191,6 +202,22 @@ class Line(_Strict):
         return self.bar * self.target.horizon_bars
 
     @property
+    def on_bars(self) -> bool:
+        """Whether its rows are bars, which come every hour and are predicted and watched, or texts that people have
+        judged, which are only learned from."""
+        return self.target.kind != "polarity"
+
+    def require_bars(self, what: str) -> None:
+        """Refuse work that only makes sense bar by bar.
+
+        Raises:
+            ConfigError: the rows of this line are texts.
+        """
+        if not self.on_bars:
+            raise ConfigError(f"{self.name} learns from labelled texts, and there are no bars to {what}; score texts "
+                              f"with `tidemark score --line {self.name}`")
+
+    @property
     def block_days(self) -> int:
         """Shortest block, in days, whose mean loss difference counts as one observation: a day, or two horizons."""
         return max(1, math.ceil(2 * self.horizon / timedelta(days=1)))
@@ -209,6 +236,21 @@ class Line(_Strict):
     def _tradable_has_costs(self) -> Line:
         if self.gate.require_net_return and self.costs is None:
             raise ValueError("gate.require_net_return needs a [costs] table; add fee_bps and slippage_bps")
+        return self
+
+    @model_validator(mode="after")
+    def _texts_are_not_watched(self) -> Line:
+        if self.on_bars:
+            return self
+        for wrong, remedy in (
+                (self.target.horizon_bars != 1, "leave target.horizon_bars out: a text has no horizon"),
+                (self.symbols, "leave symbols out, and name target.sources"),
+                (self.costs is not None, "leave [costs] out: nobody trades a label"),
+                (self.gate.shadow.when != "never", "set gate.shadow.when = \"never\": no bars come to look at"),
+                (self.gate.rollback.watch_days, "set gate.rollback.watch_days = 0: no bars come to look at"),
+                (self.retrain.on, "set retrain.on = []: nothing watches it; ask for a training by hand")):
+            if wrong:
+                raise ValueError(f"a line of kind polarity learns from texts; {remedy}")
         return self
 
     @model_validator(mode="after")

@@ -20,10 +20,14 @@ FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 @dataclass(frozen=True)
 class Batch:
     """What one fetch returned: raw frames by kind (columns of ``contracts.columns``) and rows refused already
-    because they could not even be read."""
+    because they could not even be read.
+
+    ``inferred``: kinds whose ``available_at`` follows from a rule and was not told by the source. It holds for a first
+    reading only (see ``ingest.hindsight``)."""
 
     frames: Mapping[Kind, pd.DataFrame] = field(default_factory=dict)
     refused: Sequence[Refused] = ()
+    inferred: frozenset[Kind] = frozenset()
 
 
 @runtime_checkable
@@ -97,7 +101,10 @@ class Family(Protocol):
 class Scorer(Protocol):
     """Scores texts for sentiment."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Under which its scores are stored: another version is another name."""
+        ...
 
     def score(self, texts: Sequence[str]) -> pd.DataFrame:
         """Columns compound [-1, 1], positive, neutral, negative (shares that add up to 1), one row per text."""

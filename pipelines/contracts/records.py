@@ -23,6 +23,21 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """Facts that should be there and are not: ``[start, end)`` of ``event_time`` (UTC) on the grid of ``series``.
+
+    ``open_ended``: nothing came after it yet.
+    """
+
+    kind: str
+    series: str
+    start: datetime
+    end: datetime
+    missing: int
+    open_ended: bool = False
+
+
+@dataclass(frozen=True)
 class WriteCounts:
     """What an idempotent write did: new facts, new revisions of known facts, rows that changed nothing."""
 
@@ -107,9 +122,13 @@ class Candidate:
 
 
 #: Columns of the evidence snapshot: the candidate's walk-forward predictions on folds the search never saw,
-#: beside the naive baselines and the same configuration fitted once before the first of them, on the same rows.
+#: beside the naive baselines and the same configuration fitted once before the first of them, on the same rows. Of
+#: texts one more baseline follows, ``LEXICON``.
 EVIDENCE_COLUMNS = ("symbol", "event_time", "available_at", "label_end", "y", "forward_return", "fold",
                     "candidate", "base_rate", "persistence", "no_retraining")
+LEXICON = "lexicon"
+#: The naive forecasts that a candidate may have to beat, as far as the evidence holds them.
+BASELINES = ("base_rate", "persistence", LEXICON)
 
 
 class Outcome(StrEnum):

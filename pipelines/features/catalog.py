@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from pipelines.contracts.line import Line
 from pipelines.errors import ConfigError
 from pipelines.features.declare import Feature, Group
-from pipelines.features.groups import indicators, returns, sentiment, time, trend, volatility
+from pipelines.features.groups import indicators, lexicon, returns, sentiment, time, trend, volatility, words
 
 GROUPS: dict[str, Group] = {group.name: group for group in (
     returns.GROUP,
@@ -17,6 +18,8 @@ GROUPS: dict[str, Group] = {group.name: group for group in (
     time.GROUP,
     sentiment.GROUP,
     indicators.GROUP,
+    lexicon.GROUP,
+    words.GROUP,
 )}
 
 
@@ -33,9 +36,24 @@ def select(names: Iterable[str]) -> tuple[Group, ...]:
     return tuple(GROUPS[name] for name in wanted)
 
 
+def of(line: Line) -> tuple[Group, ...]:
+    """The groups of a line.
+
+    Raises:
+        ConfigError: an unknown or repeated name, or a group that is not made of what the line's rows are.
+    """
+    groups = select(line.features.groups)
+    strange = [group.name for group in groups if (group.from_texts is None) != line.on_bars]
+    if strange:
+        fitting = ", ".join(name for name, group in GROUPS.items() if (group.from_texts is None) == line.on_bars)
+        raise ConfigError(f"features.groups of {line.name} names {', '.join(strange)}; its rows are "
+                          f"{'bars' if line.on_bars else 'texts'}: choose from {fitting}")
+    return groups
+
+
 def features(groups: Sequence[Group]) -> tuple[Feature, ...]:
     """All features of these groups: the columns of a matrix, in order."""
-    return tuple(feature for group in groups for feature in group.features)
+    return tuple(column for group in groups for feature in group.features for column in feature.columns())
 
 
 def lookback(groups: Sequence[Group]) -> int:

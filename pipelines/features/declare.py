@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ class Feature:
         unit: of the value.
         source: formula, and where it comes from.
         neutral: the value that stands for "nothing known"; None: required, a row without it is dropped.
+        width: how many columns of this kind there are, numbered from 0 behind the name; 0: it is one column.
 
     Raises:
         ConfigError: an input is the outcome of a trade, which is known only when the trade is over. ``closed_trades.
@@ -41,6 +42,13 @@ class Feature:
     unit: str
     source: str
     neutral: float | None = None
+    width: int = 0
+
+    def columns(self) -> tuple[Feature, ...]:
+        """This feature, or each of its numbered columns."""
+        if not self.width:
+            return (self,)
+        return tuple(replace(self, name=f"{self.name}_{number:04d}", width=0) for number in range(self.width))
 
     def __post_init__(self) -> None:
         if told := sorted({column for column in map(_trade_column, (*self.inputs, self.name)) if column in OUTCOMES}):
@@ -94,10 +102,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Group:
-    """A named set of features computed together, either from bars (``from_bars``: arrays of the shape of the bars)
-    or from the rows' times and other tables (``from_rows``: arrays of shape (rows,))."""
+    """A named set of features computed together: from bars (``from_bars``: arrays of the shape of the bars), from the
+    rows' times and other tables (``from_rows``: arrays of shape (rows,)), or from texts (``from_texts``: a matrix of
+    shape (texts, columns), each row of its own text alone)."""
 
     name: str
     features: tuple[Feature, ...]
     from_bars: Callable[[Bars], Mapping[str, FloatArray]] | None = None
     from_rows: Callable[[Rows], Mapping[str, FloatArray]] | None = None
+    from_texts: Callable[[Sequence[str]], FloatArray] | None = None

@@ -25,9 +25,11 @@ def materialise(warehouse: Warehouse, line: Line, window: Window) -> SnapshotRef
     """Build the rows that became available in ``window`` and store them (kind ``partition``).
 
     Raises:
+        ConfigError: the line's rows are texts, which are learned from and not served.
         NotReady: an input of the window is not loaded yet (as far as its loads are recorded at all); try again later.
         ConfigError, ContractError, StoreUnavailable, StoreError
     """
+    line.require_bars("build features of")
     loads = derived.read(warehouse, tables.loads, columns=["dataset", "window_start", "window_end"])
     if missing := not_ready(loads, line, window):
         commands = sorted({_COMMANDS.get(name.split("/")[0], "tidemark ingest") for name in missing})

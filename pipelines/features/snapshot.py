@@ -11,7 +11,7 @@ from pipelines.contracts.line import Line
 from pipelines.contracts.records import SnapshotRef
 from pipelines.contracts.window import Window
 from pipelines.errors import InsufficientData
-from pipelines.features import labels
+from pipelines.features import labels, texts
 from pipelines.features.matrix import NAIVE, build, feature_names
 from pipelines.store import Warehouse, asof, snapshots
 
@@ -25,8 +25,9 @@ def training(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[Snapsho
     before their outcome was known (a row that came later than its own outcome could have seen it).
 
     Returns:
-        The snapshot's reference, and its frame: ``FEATURE_META``, features, ``LABEL_COLUMNS``, ``NAIVE``
-        (``base_prev_label``: the latest label known at the row's time), ordered by (event_time, symbol).
+        The snapshot's reference, and its frame: ``FEATURE_META``, features, ``LABEL_COLUMNS`` and one of ``NAIVE``
+        (bars: ``base_prev_label``, the latest label known at the row's time; texts: ``base_compound``), ordered by
+        (event_time, symbol).
 
     Raises:
         InsufficientData: no labelled row in that time.
@@ -42,6 +43,8 @@ def matrix(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[Window, p
     Raises:
         InsufficientData: no labelled row in that time.
     """
+    if not line.on_bars:
+        return texts.training(warehouse, line, as_of)
     window = Window(as_of - timedelta(days=line.walk_forward.history_days) - line.horizon, as_of)
     rows = build(warehouse, line, window=window, as_of=as_of)
     # What becomes available at as_of belongs to the partition that begins there. It comes in after a training at the
@@ -58,9 +61,10 @@ def matrix(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[Window, p
 def join(rows: pd.DataFrame, labelled: pd.DataFrame) -> pd.DataFrame:
     """Features with their labels: rows that have one, decided before it was known, with a known previous label."""
     names = feature_names(rows)
-    frame = rows.merge(labelled.rename(columns={"prev_label": NAIVE[0]}), on=list(ROW_KEY), how="inner")
-    usable = (frame["available_at"] < frame["label_end"]) & frame[NAIVE[0]].notna()
-    frame = frame.loc[usable, [*FEATURE_META, *names, *LABEL_COLUMNS, *NAIVE]]
+    previous = NAIVE[0]
+    frame = rows.merge(labelled.rename(columns={"prev_label": previous}), on=list(ROW_KEY), how="inner")
+    usable = (frame["available_at"] < frame["label_end"]) & frame[previous].notna()
+    frame = frame.loc[usable, [*FEATURE_META, *names, *LABEL_COLUMNS, previous]]
     return frame.sort_values(["event_time", "symbol"], ignore_index=True)
 
 

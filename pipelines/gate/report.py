@@ -13,7 +13,8 @@ _HEADLINE = {
     Outcome.INCONCLUSIVE: "Inconclusive: the candidate stays in shadow; the evidence against {opponent} cannot tell.",
     Outcome.REJECT: "Reject: the candidate does not replace {opponent}.",
 }
-_OPPONENT = {"champion": "the champion", "base_rate": "the base rate", "persistence": "persistence"}
+_OPPONENT = {"champion": "the champion", "base_rate": "the base rate", "persistence": "persistence",
+             "lexicon": "the lexicon"}
 _SHOWN = ("log_loss", "auc", "brier", "accuracy", "net_return_mean")
 
 

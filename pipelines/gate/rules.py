@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipelines.contracts.line import Gate
-from pipelines.contracts.records import Evidence, Outcome
+from pipelines.contracts.records import BASELINES, Evidence, Outcome
 from pipelines.gate.comparison import CANDIDATE, Comparison, mean_gain, periods_needed, remembers_too_long
 from pipelines.validation.significance import MeanTest
 
 CHAMPION = "champion"
-NAIVE = ("base_rate", "persistence")
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def against_opponent(evidence: Evidence, rules: Gate, found: Comparison) -> Iter
 
 def against_naive(evidence: Evidence, rules: Gate) -> Iterator[Finding]:
     """Being better than a broken champion is not enough: never significantly worse than a naive forecast."""
-    for name in NAIVE:
+    for name in BASELINES:
         if name == evidence.opponent or name not in evidence.losses:
             continue
         test = mean_gain(evidence, name, rules.alpha)

@@ -7,13 +7,14 @@ row delivered before it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
 
-from pipelines.contracts.columns import SCHEMAS, Kind
+from pipelines.contracts.columns import SCHEMAS, FactSchema, Kind
 from pipelines.contracts.records import Refused
 from pipelines.ingest.doubles import settle
 from pipelines.ingest.payload import payload, printable
@@ -21,11 +22,9 @@ from pipelines.ingest.typed import Flags, Texts, typed
 
 EARLIEST = pd.Timestamp("1980-01-01", tz="UTC")
 LATEST = pd.Timestamp("2100-01-01", tz="UTC")
-#: Characters. Longer texts are crawling accidents, and scoring them would take minutes.
-MAX_TEXT = 100_000
-MAX_NAME = 500
-SIDES = frozenset({"long", "short"})
-DOCUMENT_KINDS = frozenset({"news", "post"})
+#: A time that is off by this factor was read with the wrong unit: (factor, what was read as what).
+_UNITS = ((10**3, "seconds read as milliseconds"), (10**6, "seconds read as microseconds"),
+          (10**9, "seconds read as nanoseconds"), (10**-3, "milliseconds read as seconds"))
 _STEP = re.compile(r"(\d{1,4})([mhd])\Z")
 
 
@@ -61,7 +60,9 @@ def examine(kind: Kind, frame: pd.DataFrame, source: str) -> Checked:
         review.refuse(bad, f"{column} {{{column}}} is not a number", frame)
     _present(review, kind, texts)
     _in_time(review)
-    _RULES[kind](review, texts)
+    _declared(review, SCHEMAS[kind])
+    if kind in _RULES:
+        _RULES[kind](review)
     # Nothing with a broken text may pass, whatever rule was checked first.
     good = rows[review.reasons == ""]
     kept, doubles, conflicts = settle(good, SCHEMAS[kind])
@@ -88,6 +89,11 @@ class _Review:
             row = (self.rows if values is None else values).iloc[position]
             self.reasons[position] = reason.format_map({str(name): _short(value) for name, value in row.items()})
 
+    def refuse_each(self, found: Mapping[int, str]) -> None:
+        """Refuse rows by position, each for its own reason."""
+        for position, reason in found.items():
+            self.reasons[position] = self.reasons[position] or reason
+
     def floats(self, column: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         return np.asarray(self.rows[column].to_numpy(dtype=np.float64))
 
@@ -107,10 +113,9 @@ def _present(review: _Review, kind: Kind, texts: dict[str, Texts]) -> None:
         if column in needed:
             review.refuse(text.missing, f"{column} is missing")
             review.refuse(text.blank, f"{column} is empty")
-        limit = MAX_TEXT if column in ("text", "title", "url") else MAX_NAME
-        for position in np.flatnonzero(text.length > limit):
-            review.refuse(np.arange(len(text.length)) == position,
-                          f"{column} has {text.length[position]} characters; at most {limit} are taken")
+        limit = schema.declared[column].longest
+        review.refuse_each({place: f"{column} has {text.length[place]} characters; at most {limit} are taken"
+                            for place in map(int, np.flatnonzero(text.length > limit))})
         review.refuse(text.nul, f"{column} holds a NUL character")
         review.refuse(text.broken, f"{column} is not valid Unicode; is its encoding right?")
     for column, type_ in schema.values.items():
@@ -125,15 +130,42 @@ def _in_time(review: _Review) -> None:
     event, known = review.rows["event_time"], review.rows["available_at"]
     for name, column in (("event_time", event), ("available_at", known)):
         outside = ((column < EARLIEST) | (column >= LATEST)).to_numpy()
-        review.refuse(outside, f"{name} {{{name}}} lies outside {EARLIEST.year} to {LATEST.year}; is its unit right?")
+        review.refuse_each({
+            place: f"{name} {column.iloc[place].isoformat()} lies outside {EARLIEST.year} to {LATEST.year}; "
+                   f"{probable_unit(column.iloc[place])}" for place in map(int, np.flatnonzero(outside))})
     review.refuse((known < event).to_numpy(), "known at {available_at}, before it happened at {event_time}")
 
 
-def _bars(review: _Review, texts: dict[str, Texts]) -> None:
+def probable_unit(at: pd.Timestamp) -> str:
+    """Which mistake in the unit of an epoch would explain a time outside 1980 to 2100, in words."""
+    seconds, first, last = at.timestamp(), EARLIEST.timestamp(), LATEST.timestamp()
+    for factor, mistake in _UNITS:
+        if first <= seconds * factor < last:
+            meant = datetime.fromtimestamp(seconds * factor, UTC).isoformat(timespec="seconds")
+            return f"it looks like {mistake}, and would be {meant}"
+    return "is its unit right?"
+
+
+def _declared(review: _Review, schema: FactSchema) -> None:
+    """Bounds and allowed values, as the schema declares them."""
+    for name, column in schema.declared.items():
+        if column.allowed:
+            wrong = review.rows[name].notna() & ~review.rows[name].isin(column.allowed)
+            review.refuse(wrong.to_numpy(dtype=bool), f"{name} {{{name}}} is {_none_of(column.allowed)}")
+        if column.above is not None:
+            review.refuse(review.floats(name) <= column.above, f"{name} {{{name}}} is not "
+                          + ("positive" if column.above == 0 else f"above {column.above:g}"))
+        if column.at_least is not None:
+            review.refuse(review.floats(name) < column.at_least, f"{name} {{{name}}} is "
+                          + ("negative" if column.at_least == 0 else f"below {column.at_least:g}"))
+
+
+def _none_of(allowed: Sequence[str]) -> str:
+    return f"neither {allowed[0]} nor {allowed[1]}" if len(allowed) == 2 else f"none of {', '.join(allowed)}"
+
+
+def _bars(review: _Review) -> None:
     rows = review.rows
-    for column in ("open", "high", "low", "close"):
-        review.refuse(review.floats(column) <= 0, f"{column} {{{column}}} is not positive")
-    review.refuse(review.floats("volume") < 0, "volume {volume} is negative")
     high, low = review.floats("high"), review.floats("low")
     review.refuse(high < low, "high {high} is below low {low}")
     for column in ("open", "close"):
@@ -161,29 +193,29 @@ def interval_length(interval: str) -> pd.Timedelta | None:
     return pd.Timedelta(int(match[1]), {"m": "min", "h": "h", "d": "D"}[match[2]])
 
 
-def _documents(review: _Review, texts: dict[str, Texts]) -> None:
-    review.refuse(~review.rows["kind"].isin(DOCUMENT_KINDS).to_numpy(), "kind {kind} is neither news nor post")
-    review.refuse(review.floats("engagement") < 0, "engagement {engagement} is negative")
-
-
-def _indicators(review: _Review, texts: dict[str, Texts]) -> None:
+def _indicators(review: _Review) -> None:
     wrong = [not (value is None or isinstance(value, dict)) for value in review.rows["components"]]
     review.refuse(np.array(wrong, dtype=bool), "components {components} are not a JSON object")
 
 
-def _trades(review: _Review, texts: dict[str, Texts]) -> None:
+def _trades(review: _Review) -> None:
     rows = review.rows
-    review.refuse(~rows["side"].isin(SIDES).to_numpy(), "side {side} is neither long nor short")
-    for column in ("entry_price", "exit_price", "size"):
-        review.refuse(review.floats(column) <= 0, f"{column} {{{column}}} is not positive")
     review.refuse((rows["closed_at"] < rows["event_time"]).to_numpy(), "closed at {closed_at}, before it was opened")
     outcome = rows["exit_price"].notna() | rows["profit_ratio"].notna() | rows["exit_reason"].notna()
     review.refuse((outcome & (rows["available_at"] < rows["closed_at"])).to_numpy(),
                   "its outcome is known at {available_at}, before it was closed at {closed_at}")
 
 
-_RULES: dict[Kind, Callable[[_Review, dict[str, Texts]], None]] = {
-    Kind.BARS: _bars, Kind.DOCUMENTS: _documents, Kind.INDICATORS: _indicators, Kind.TRADES: _trades}
+def _labels(review: _Review) -> None:
+    rows = review.rows
+    review.refuse(np.abs(review.floats("label")) > 1, "label {label} lies outside -1 to 1; divide it by its scale")
+    review.refuse((rows["available_at"] <= rows["event_time"]).to_numpy(),
+                  "judged at {available_at}, not after it was written at {event_time}: nobody has read it yet")
+
+
+#: What a declaration cannot say: rules between columns.
+_RULES: dict[Kind, Callable[[_Review], None]] = {
+    Kind.BARS: _bars, Kind.INDICATORS: _indicators, Kind.TRADES: _trades, Kind.LABELS: _labels}
 
 
 def _refusals(kind: Kind, frame: pd.DataFrame, reasons: np.ndarray[tuple[int], np.dtype[np.object_]],

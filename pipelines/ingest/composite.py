@@ -38,6 +38,7 @@ class CompositeProvider:
         asked = set(kinds)
         frames: dict[Kind, list[pd.DataFrame]] = {}
         refused: list[Refused] = []
+        inferred: set[Kind] = set()
         for part in self._parts:
             mine = asked & part.kinds()
             if not mine:
@@ -45,9 +46,10 @@ class CompositeProvider:
             own = None if symbols is None else [symbol for symbol in symbols if symbol in part.symbols()]
             batch = part.fetch(window, mine, own)
             refused.extend(batch.refused)
+            inferred |= batch.inferred
             for kind, frame in batch.frames.items():
                 frames.setdefault(kind, []).append(frame)
-        return Batch({kind: _together(kind, found) for kind, found in frames.items()}, refused)
+        return Batch({kind: _together(kind, found) for kind, found in frames.items()}, refused, frozenset(inferred))
 
 
 def _together(kind: Kind, parts: list[pd.DataFrame]) -> pd.DataFrame:

@@ -82,7 +82,7 @@ class ExchangeProvider:
         except (ConfigError, SourceError):
             self._door = None  # it may be its list of markets that came broken
             raise
-        return Batch({Kind.BARS: gather.frame()}, gather.refused)
+        return Batch({Kind.BARS: gather.frame()}, gather.refused, frozenset({Kind.BARS}))
 
     def _pages(self, door: _Door, symbol: str, window: Window) -> Any:
         step, last = _ms(self._step), _ms(window.end - self._step)

@@ -29,6 +29,7 @@ from pipelines.ingest import typed
 
 #: Trying again can help: the client was too quick, or the server is in trouble.
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 _SHOWN, _END = 120, 20  # characters of an answer's beginning and of its end that a message shows
 _READ = 10_000  # bytes that are searched for secrets for it
 
@@ -96,6 +97,7 @@ class Client:
         self._bucket = TokenBucket(options.rate, options.burst, clock=clock, sleep=sleep)
         self._http = connect(
             timeout=options.timeout, follow_redirects=follow, max_redirects=3,
+            mounts=dict.fromkeys(LOOPBACK),  # never behind a proxy, whatever http_proxy says
             headers={"User-Agent": "tidemark/0.1", "Accept-Encoding": "gzip, deflate", **(headers or {})})
 
     def __enter__(self) -> Client:

@@ -46,7 +46,7 @@ class NetworkProvider(ABC):
             return Batch()
         gather = Gather(self.name, self.kind, window, self._options.overlap)
         self._read(gather, window, symbols)
-        return Batch({self.kind: gather.frame()}, gather.refused)
+        return Batch({self.kind: gather.frame()}, gather.refused, frozenset({self.kind}))
 
     @abstractmethod
     def _read(self, gather: Gather, window: Window, symbols: Sequence[str] | None) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
 
 from pipelines.contracts.columns import SCHEMAS, Kind
 from pipelines.contracts.records import WriteCounts
+from pipelines.contracts.window import Window
+from pipelines.ingest import quality
 from pipelines.ingest.checks import check
 from pipelines.store import Warehouse, facts, quarantine
 
@@ -53,7 +55,12 @@ def replay(warehouse: Warehouse, ids: Sequence[int] | None = None, *, at: dateti
             else:
                 refused[int(row["id"])] = reason
         if passed:
-            counts[kind] = facts.write(warehouse, kind, pd.concat(passed, ignore_index=True))
+            mended = pd.concat(passed, ignore_index=True)
+            counts[kind] = facts.write(warehouse, kind, mended)
+            if kind is Kind.BARS:  # what is mended is not missing any more
+                known = mended["available_at"]
+                quality.settle(warehouse, mended, Window(known.min().to_pydatetime(), known.max().to_pydatetime()
+                                                       + timedelta(microseconds=1)), at=at)
     # Marked last: a row whose fact was written but not marked is replayed again and found unchanged.
     quarantine.mark_replayed(warehouse, replayed, at)
     return ReplayReport(tuple(sorted(replayed)), refused, counts)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 import pandas as pd
 
+from pipelines.config import Quality
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.ports import Provider
-from pipelines.contracts.records import Refused, WriteCounts
+from pipelines.contracts.records import WriteCounts
 from pipelines.contracts.window import Window
 from pipelines.errors import ConfigError
-from pipelines.ingest.checks import check
+from pipelines.ingest import hindsight, quality, quality_files
 from pipelines.store import Warehouse, facts, loads, quarantine
 from pipelines.store.digest import canonical, digest
 from pipelines.store.frames import json_text
@@ -22,13 +24,17 @@ from pipelines.store.frames import json_text
 @dataclass(frozen=True)
 class IngestReport:
     """What came in: per kind the facts new, revised and unchanged; rows refused, and how many of them for the first
-    time."""
+    time; bars that are missing after a second request, findings about the series, and where the data-quality report
+    lies."""
 
     source: str
     window: Window
     counts: Mapping[Kind, WriteCounts] = field(default_factory=dict)
     refused: int = 0
     newly_refused: int = 0
+    missing_bars: int = 0
+    findings: int = 0
+    report: str | None = None
 
     @property
     def written(self) -> int:
@@ -36,8 +42,10 @@ class IngestReport:
 
 
 def run(warehouse: Warehouse, provider: Provider, window: Window, *, kinds: Iterable[Kind] | None = None,
-        symbols: Sequence[str] | None = None, at: datetime) -> IngestReport:
-    """Take in everything that became available in ``window``. Running it again changes nothing.
+        symbols: Sequence[str] | None = None, at: datetime, part: bool = False, reports: Path | None = None,
+        deadlines: Quality | None = None) -> IngestReport:
+    """Take in everything that became available in ``window``. Running it again changes nothing, unless the source has
+    changed its mind: what it says differently then becomes a revision of the time up to which has been loaded by then.
 
     Quarantine is written before the facts and the mark of the load comes last, so whatever is interrupted is simply
     done again.
@@ -47,6 +55,9 @@ def run(warehouse: Warehouse, provider: Provider, window: Window, *, kinds: Iter
             marked as loaded, so that nobody waits for it.
         symbols: only bars and trades of these; documents and indicators belong to no symbol.
         at: wall-clock time of the caller, for the records.
+        part: the window is a slice of a partition that is under way and will be read as a whole later.
+        reports: directory of the data-quality reports; None: no report is made.
+        deadlines: how old the newest fact of a series may be, for the report.
 
     Raises:
         ConfigError: the provider has no such symbol.
@@ -58,21 +69,29 @@ def run(warehouse: Warehouse, provider: Provider, window: Window, *, kinds: Iter
         raise ConfigError(f"{provider.name} has no bars of {', '.join(strange)}; "
                           f"it has: {', '.join(provider.symbols()) or 'none'}")
     batch = provider.fetch(window, [kind for kind in wanted if kind in offered], symbols)
-    refused: list[Refused] = list(batch.refused)
-    clean: dict[Kind, pd.DataFrame] = {}
-    for kind in wanted:
-        if kind in batch.frames:
-            clean[kind], bad = check(kind, batch.frames[kind], provider.name)
-            refused.extend(bad)
-    new = quarantine.add(warehouse, refused, recorded_at=at)
-    counts = {kind: facts.write(warehouse, kind, clean[kind], source_partition=window) if kind in clean
-              else WriteCounts() for kind in wanted}
+    taken = quality.take(warehouse, provider, window, batch, wanted, at=at)
+    clean = taken.clean
+    new = quarantine.add(warehouse, taken.refused, recorded_at=at)
+    counts = {kind: WriteCounts() for kind in wanted}
+    for kind, rows in clean.items():
+        partition = window
+        if kind in batch.inferred and (before := hindsight.readings(warehouse, _holding(kind, symbols), window)):
+            rows = hindsight.dated(warehouse, kind, rows, before)
+            partition = Window(window.start, max(window.end, before.until))
+        counts[kind] = facts.write(warehouse, kind, rows, source_partition=partition)
+    gaps = quality.settle(warehouse, clean.get(Kind.BARS), window, at=at)
     with warehouse.begin() as connection:
         for kind in wanted:
             rows, content = (len(clean[kind]), _digest(clean[kind])) if kind in clean else (0, None)
             for dataset in datasets(kind, symbols):
-                loads.mark(connection, dataset, window, rows=rows, digest=content, at=at)
-    return IngestReport(provider.name, window, counts, len(refused), new)
+                loads.mark(connection, dataset, window, rows=rows, digest=content, at=at, part=part)
+    page = None
+    if reports is not None:
+        page = quality_files.write(reports, quality.report(
+            warehouse, provider.name, window, quality.evidence(taken, counts), quality=deadlines or Quality(),
+            gaps=gaps, findings=taken.findings, again=taken.again, part=quality.part_of(provider, wanted, symbols)))
+    return IngestReport(provider.name, window, counts, len(taken.refused), new, sum(gap.missing for gap in gaps),
+                        len(taken.findings), None if page is None else str(page))
 
 
 def datasets(kind: Kind, symbols: Sequence[str] | None = None) -> list[str]:
@@ -80,6 +99,12 @@ def datasets(kind: Kind, symbols: Sequence[str] | None = None) -> list[str]:
     if symbols is None or kind not in (Kind.BARS, Kind.TRADES):
         return [kind.value]
     return [f"{kind.value}/{symbol}" for symbol in sorted(set(symbols))]
+
+
+def _holding(kind: Kind, symbols: Sequence[str] | None) -> list[str]:
+    """Datasets of which each, if loaded, holds these rows."""
+    parts = datasets(kind, symbols)
+    return [kind.value, *parts] if len(parts) == 1 and parts != [kind.value] else [kind.value]
 
 
 def _digest(frame: pd.DataFrame) -> str:

@@ -44,9 +44,11 @@ def check(warehouse: Warehouse, settings: Settings, line: Line, as_of: datetime)
     with a reference too short for windows, the report says nothing and raises no alarm.
 
     Raises:
+        ConfigError: the line's rows are texts, which nobody watches.
         TrackingUnavailable: an alarm begins and its page could not be logged; the report is stored.
         RegistryError, ContractError, StoreError, StoreUnavailable
     """
+    line.require_bars("monitor")
     with warehouse.begin() as connection:
         # A champion that takes effect at this very time was made of this check, not watched by it.
         present = ledger.champion(connection, line.name, as_of=asof.just_before(as_of))

@@ -17,13 +17,13 @@ import pandas as pd
 from pipelines.config import Settings
 from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
-from pipelines.contracts.records import Action, Candidate, Evidence, Promotion
+from pipelines.contracts.records import BASELINES, Action, Candidate, Evidence, Promotion
 from pipelines.errors import ContractError
 from pipelines.registry import models
 from pipelines.store import Warehouse, ledger, snapshots
 from pipelines.validation import backtest, metrics
 
-CANDIDATE, CHAMPION, NAIVE = "candidate", "champion", ("base_rate", "persistence")
+CANDIDATE, CHAMPION = "candidate", "champion"
 TRIAL = "trial_"
 
 
@@ -77,7 +77,8 @@ def judged(line: Line, candidate: Candidate, rows: pd.DataFrame, tried: pd.DataF
         tried: the same on the search folds with one column for each complete trial; None where it is not known.
         champion: its version.
     """
-    contenders = [CANDIDATE, *((CHAMPION,) if champion is not None else ()), *NAIVE]
+    contenders = [CANDIDATE, *((CHAMPION,) if champion is not None else ()), *(
+        name for name in BASELINES if name in rows)]
     losses = pd.DataFrame({name: mean_loss(rows, name) for name in contenders})
     returns = _returns(line, rows, contenders)
     opponent = CHAMPION if champion is not None else _best_naive(losses)
@@ -126,8 +127,8 @@ def _features(line: Line, rows: pd.DataFrame, snapshot: pd.DataFrame) -> pd.Data
 
 
 def _best_naive(losses: pd.DataFrame) -> str:
-    means = losses[list(NAIVE)].mean()
-    return str(means.idxmin()) if means.notna().any() else NAIVE[0]
+    means = losses[[name for name in BASELINES if name in losses]].mean()
+    return str(means.idxmin()) if means.notna().any() else BASELINES[0]
 
 
 def _returns(line: Line, rows: pd.DataFrame, contenders: list[str]) -> pd.DataFrame | None:

@@ -21,7 +21,7 @@ from pipelines.contracts.records import Candidate
 from pipelines.errors import ConfigError, RegistryError
 from pipelines.features import catalog, labels, view
 from pipelines.registry.client import ModelRegistry, Run, Version
-from pipelines.sentiment.aggregate import LONGEST_HOURS
+from pipelines.sentiment.run import LEAD
 from pipelines.store import Warehouse, asof, ledger, snapshots
 
 UNKNOWN = "unknown"
@@ -124,7 +124,8 @@ def lineage(warehouse: Warehouse, settings: Settings, line: Line, version: int) 
 def sources(warehouse: Warehouse, line: Line, as_of: datetime, *,
             recorded_after: datetime | None = None) -> list[Source]:
     """What a training of ``line`` as of a time can read (known before it), by kind and source: bars with the look-back
-    of features, labels and medians, and, as far as the line's features use them, documents and indicators.
+    of features, labels and medians, and, as far as the line's features use them, documents and indicators; or the
+    labelled texts of a line that learns from these.
 
     Args:
         recorded_after: only what was written after this wall-clock time.
@@ -136,9 +137,11 @@ def sources(warehouse: Warehouse, line: Line, as_of: datetime, *,
     wanted: list[tuple[Kind, timedelta, list[str] | None, list[str] | None]] = [
         (Kind.BARS, lead, list(line.symbols) or None, None)]
     if "sentiment_aggregates" in inputs:
-        wanted.append((Kind.DOCUMENTS, LONGEST_HOURS * _HOUR, None, None))
+        wanted.append((Kind.DOCUMENTS, LEAD, None, None))
     if names := sorted(name.partition(":")[2] for name in inputs if name.startswith("indicators:")):
         wanted.append((Kind.INDICATORS, timedelta(days=8), None, names))
+    if not line.on_bars:
+        wanted = [(Kind.LABELS, -line.horizon, None, list(line.target.sources) or None)]
     found = []
     for kind, before, symbols, named in wanted:
         table = asof.sources(warehouse, kind, as_of=asof.just_before(as_of), start=first - before, end=as_of,

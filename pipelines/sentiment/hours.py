@@ -9,6 +9,10 @@ import numpy as np
 import pandas as pd
 
 HOUR_US = 3_600_000_000
+#: The grid of the aggregates: a tick is a full ten minutes, counted since 1970 UTC.
+TICK_US = 600_000_000
+TICKS = HOUR_US // TICK_US
+DAY_TICKS = 24 * TICKS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
 
@@ -33,6 +37,16 @@ def full_hour_after(at: Ints) -> Ints:
 def full_hour(at: datetime) -> int:
     """The first full hour (in hours since 1970) at or after ``at``."""
     return -(-instant(at) // HOUR_US)
+
+
+def full_tick(at: datetime) -> int:
+    """The first full ten minutes (in ticks since 1970) at or after ``at``."""
+    return -(-instant(at) // TICK_US)
+
+
+def full_tick_after(at: Ints) -> Ints:
+    """The first full ten minutes (in ticks since 1970) at or after these microseconds."""
+    return -(-at // TICK_US)
 
 
 def times(at: Ints) -> pd.DatetimeIndex:

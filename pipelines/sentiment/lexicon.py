@@ -6,7 +6,7 @@ as one word (see ``vader.Analyzer``), so "not to the moon" is negated like any o
 
 In a phrase ``#`` stands for any number ("up # %"). An emoji is a word of its own. A cashtag is a name: ``$LOVE``
 loves nobody. The table was written from the usage of the field, looking at errors on one half of the labelled texts
-(``infra.studies.sentiment_quality``, half "seen"); nothing here was fitted to prices or to the other half.
+(``sentiment.quality``, half "seen"); nothing here was fitted to prices or to the other half.
 
 Versioned: raise ``VERSION`` with every change, it is part of the scorer's lineage.
 """

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from pipelines.sentiment import rules
 from pipelines.sentiment.figures import Ints
+
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 #: In a phrase: any number, with its sign, currency or unit.
 NUMBER = "#"
@@ -37,59 +40,58 @@ class Phrases:
     def __bool__(self) -> bool:
         return bool(self.names)
 
-    def join(self, tokens: list[str], codes: bytes, bit: int, ends: Ints,
-             code_of: Callable[[str], int]) -> tuple[list[str], bytes, Ints]:
-        """Tokens, codes and ends of texts with each phrase replaced by its name (in capitals if all of it was).
+    def join(self, words: Sequence[str], which: Ints, anchor: Flags, ends: Ints) -> tuple[Ints, Ints, list[str]]:
+        """``which`` and ``ends`` of texts with each phrase replaced by its name (in capitals if all of it was), and the
+        names: they stand for the numbers from ``len(words)`` on.
 
         Args:
-            codes: one byte per token; ``bit`` is set for anchors.
+            words: distinct words; ``anchor`` (words,) says which are anchors.
+            which: (tokens,) the word of each token of all texts.
             ends: (texts,) where the tokens of each text end.
-            code_of: the byte of a token.
         """
-        anchors = np.flatnonzero(np.frombuffer(codes, np.uint8) & bit)
+        anchors = np.flatnonzero(anchor[which])
         texts = np.searchsorted(ends, anchors, side="right")
         starts = np.concatenate([[0], ends[:-1]])
+        phrases = {word: self._by_anchor[rules.bare(words[word]).lower()] for word in np.flatnonzero(anchor).tolist()}
+        tokens = which.tolist()
         found: list[tuple[int, int, tuple[str, ...]]] = []
         for at, low, high in zip(anchors.tolist(), starts[texts].tolist(), ends[texts].tolist(), strict=True):
-            for offset, phrase in self._by_anchor[rules.bare(tokens[at]).lower()]:
+            for offset, phrase in phrases[tokens[at]]:
                 begin = at - offset
-                if low <= begin and begin + len(phrase) <= high and _reads(tokens, begin, phrase):
+                end = begin + len(phrase)
+                if low <= begin and end <= high and _reads(words, tokens[begin:end], phrase):
                     found.append((begin, -len(phrase), phrase))
-        if not found:
-            return tokens, codes, ends
-        return _replace(tokens, codes, ends, sorted(set(found)), code_of)
+        return _replace(words, which, ends, sorted(set(found))) if found else (which, ends, [])
 
 
 def _name(phrase: tuple[str, ...]) -> str:
     return "_".join(phrase).replace(NUMBER, "0")  # punctuation at its end would be stripped
 
 
-def _reads(tokens: Sequence[str], begin: int, phrase: tuple[str, ...]) -> bool:
-    return all(rules.bare(tokens[begin + k]).lower() == part if part != NUMBER else
-               _NUMERAL.match(tokens[begin + k]) is not None for k, part in enumerate(phrase))
+def _reads(words: Sequence[str], tokens: Sequence[int], phrase: tuple[str, ...]) -> bool:
+    for token, part in zip(tokens, phrase, strict=True):
+        word = words[token]
+        if part == NUMBER:
+            if _NUMERAL.match(word) is None:
+                return False
+        elif part not in word.lower() or rules.bare(word).lower() != part:
+            return False
+    return True
 
 
-def _replace(tokens: list[str], codes: bytes, ends: Ints, found: Sequence[tuple[int, int, tuple[str, ...]]],
-             code_of: Callable[[str], int]) -> tuple[list[str], bytes, Ints]:
-    new_tokens: list[str] = []
-    new_codes: list[bytes] = []
-    places: list[int] = []
-    saved: list[int] = [0]
+def _replace(words: Sequence[str], which: Ints, ends: Ints,
+             found: Sequence[tuple[int, int, tuple[str, ...]]]) -> tuple[Ints, Ints, list[str]]:
+    which, stays = which.copy(), np.ones(len(which), dtype=bool)
+    names: dict[str, int] = {}
     done = 0
     for begin, minus_length, phrase in found:
         if begin < done:
             continue  # overlaps the phrase before
-        end = begin - minus_length
-        shouted = all(rules.bare(token).isupper() for token, part in zip(tokens[begin:end], phrase, strict=True)
+        done = begin - minus_length
+        shouted = all(rules.bare(words[word]).isupper() for word, part in zip(which[begin:done], phrase, strict=True)
                       if part != NUMBER)
-        name = _name(phrase)
-        name = name.upper() if shouted else name
-        new_tokens += tokens[done:begin]
-        new_tokens.append(name)
-        new_codes += codes[done:begin], bytes([code_of(name)])
-        places.append(begin)
-        saved.append(saved[-1] + end - begin - 1)
-        done = end
-    new_tokens += tokens[done:]
-    new_codes.append(codes[done:])
-    return new_tokens, b"".join(new_codes), ends - np.asarray(saved)[np.searchsorted(places, ends)]
+        name = _name(phrase).upper() if shouted else _name(phrase)
+        which[begin] = names.setdefault(name, len(words) + len(names))
+        stays[begin + 1:done] = False
+    kept = np.concatenate([[0], np.cumsum(stays)])
+    return which[stays], kept[ends], list(names)

@@ -1,16 +1,16 @@
 """VADER's rules over many texts at once, in linear time.
 
 The reference lowers every word of the text again for each sentiment word it meets, and searches the whole list for
-each word after a "but": it is quadratic (20,000 emoji take minutes). Here every distinct word is looked up once and
-becomes one byte that says what it can do (has a valence, changes its neighbours, is in capitals, is "but"); what
-the bytes of a batch of texts leave over for the rules of ``sentiment.rules`` is a small part of the words. Sums are
-taken in the reference's order, so the figures are equal, not close.
+each word after a "but": it is quadratic (20,000 emoji take minutes). Here every distinct word of a batch of texts is
+looked up once and becomes one byte that says what it can do (has a valence, changes its neighbours, is in capitals, is
+"but"); what the bytes leave over for the rules of ``sentiment.rules`` is a small part of the words. Sums are taken in
+the reference's order, so the figures are equal, not close.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,14 +18,13 @@ from pipelines.contracts.ports import FloatArray
 from pipelines.sentiment import rules
 from pipelines.sentiment.figures import Ints, figures
 from pipelines.sentiment.phrases import Phrases
+from pipelines.sentiment.words import Bytes, Lookup, Remembered, split
 
 #: Longer texts are cut here before scoring: a bound on the work that one document can ask for. The longest
 #: real article seen has some 10,000 characters.
 MAX_CHARACTERS = 1_000_000
 #: Texts are scored in batches of about so many characters: a bound on the memory that many texts can ask for.
 BATCH_CHARACTERS = 500_000
-#: Distinct words remembered, each of at most so many characters: longer ones are mostly addresses, met once.
-REMEMBERED, REMEMBERED_LENGTH = 1 << 18, 16
 
 # What a word can do, as bits of its byte.
 _CHARGED, _ACTIVE, _SPECIAL, _UPPER, _BUT, _ANCHOR = (1 << bit for bit in range(6))
@@ -39,25 +38,6 @@ class Polarity(NamedTuple):
     positive: float
     neutral: float
     negative: float
-
-
-_Entry = TypeVar("_Entry")
-
-
-class _Table(dict[str, _Entry]):
-    """Token → what ``entry`` says about it, worked out when first met; bounded."""
-
-    def __init__(self, entry: Callable[[str], _Entry]) -> None:
-        super().__init__()
-        self._entry = entry
-
-    def __missing__(self, token: str) -> _Entry:
-        entry = self._entry(token)
-        if len(token) <= REMEMBERED_LENGTH:
-            if len(self) >= REMEMBERED:
-                self.clear()  # who writes much nonsense must not make all later texts slow
-            self[token] = entry
-        return entry
 
 
 class Analyzer:
@@ -75,15 +55,14 @@ class Analyzer:
         self._additions = dict(words or {})
         self._phrases = Phrases(phrases or {})
         self._lexicon = {**lexicon, **(words or {}), **self._phrases.names}
-        self._by_word = by_word = dict.fromkeys(self._lexicon.keys() - rules.BOOSTERS.keys(), _CHARGED)
+        can = dict.fromkeys(self._lexicon.keys() - rules.BOOSTERS.keys(), _CHARGED)
         for group, bit in ((rules.ACTIVE, _ACTIVE), (rules.SPECIAL, _SPECIAL), (("but",), _BUT),
                            (self._phrases.anchors, _ANCHOR)):
             for word in group:
-                by_word[word] = by_word.get(word, 0) | bit
-        self._bare = _bare_or_cashtag if cashtags else rules.bare
-        self._codes = _Table(self._code)
-        self._valences = _Table(lambda token: self._lexicon[self._bare(token).lower()])
-        self._words = _Table(lambda token: rules.describe(self._bare(token), self._lexicon))
+                can[word] = can.get(word, 0) | bit
+        self._lookup = Lookup({word: (code, self._lexicon.get(word, 0.0)) for word, code in can.items()},
+                              negated=_ACTIVE, upper=_UPPER, cashtags=cashtags)
+        self._words = Remembered(lambda token: rules.describe(self._lookup.bare(token), self._lexicon))
         # The reference sets a space before a description only where there is none; white space is split away later.
         self._descriptions = {ord(emoji): f" {description}" for emoji, description in emojis.items()}
         # Our own emoji are words, whatever the reference would call them.
@@ -109,26 +88,23 @@ class Analyzer:
 
     def _batch(self, texts: Sequence[str]) -> FloatArray:
         texts = self._plain(texts)
-        tokens: list[str] = []
-        ends = np.empty(len(texts), np.int64)
-        for at, text in enumerate(texts):
-            tokens += text.split()
-            ends[at] = len(tokens)
-        codes = bytes(map(self._codes.__getitem__, tokens))
+        words, which, ends = split(texts)
+        code, valence = self._lookup(words)
+        named = words.to_pylist()
         if self._phrases:
-            tokens, codes, ends = self._phrases.join(tokens, codes, _ANCHOR, ends, self._codes.__getitem__)
-        code = np.frombuffer(codes, np.uint8)
+            which, ends, names = self._phrases.join(named, which, code & _ANCHOR != 0, ends)
+            for name in names:
+                one, value = self._lookup.word(name)
+                code, valence = np.append(code, np.uint8(one)), np.append(valence, value)
+            named += names
+        code = code[which]
         starts = np.concatenate([[0], ends[:-1]])
         charged = np.flatnonzero(code & _CHARGED)
         text_of = np.searchsorted(ends, charged, side="right")
-        values = self._values(tokens, code, charged, text_of, starts, ends)
+        values = valence[which[charged]]
+        self._rule(values, named, which, code, charged, text_of, starts, ends)
         self._contrast(code, charged, values, text_of, starts, ends)
         return figures(values, text_of, ends - starts, texts)
-
-    def _code(self, token: str) -> int:
-        word = self._bare(token)
-        lower = word.lower()
-        return self._by_word.get(lower, 0) | (_ACTIVE if "n't" in lower else 0) | (_UPPER if word.isupper() else 0)
 
     def _plain(self, texts: Sequence[str]) -> list[str]:
         """The texts, cut, with emoji described."""
@@ -142,9 +118,9 @@ class Analyzer:
             plain[beyond[which]] = plain[beyond[which]].translate(self._descriptions)
         return plain
 
-    def _values(self, tokens: Sequence[str], code: np.ndarray[tuple[int], np.dtype[np.uint8]], charged: Ints,
-                text_of: Ints, starts: Ints, ends: Ints) -> FloatArray:
-        """The valence of each charged word, neighbours taken into account."""
+    def _rule(self, values: FloatArray, words: list[str], which: Ints, code: Bytes, charged: Ints, text_of: Ints,
+              starts: Ints, ends: Ints) -> None:
+        """Take the neighbours of each charged word into account, in place."""
         shouted = _sums(code & _UPPER != 0, starts, ends)
         mixed = ((shouted > 0) & (shouted < ends - starts))[text_of]
         loud = (code[charged] & _UPPER != 0) & mixed
@@ -152,20 +128,17 @@ class Analyzer:
         for distance in range(1, rules.BACK + 1):
             inside = charged - distance >= starts[text_of]
             ruled |= inside & (code[np.maximum(charged - distance, 0)] & _ACTIVE != 0)
-        values = np.fromiter(map(self._valences.__getitem__, map(tokens.__getitem__, charged.tolist())), np.float64,
-                             len(charged))
         values[loud] += np.where(values[loud] > 0, rules.CAPITALS, -rules.CAPITALS)
-        which = np.flatnonzero(ruled)
-        first = np.maximum(charged[which] - rules.BACK, starts[text_of[which]]).tolist()
-        last = np.minimum(charged[which] + rules.AHEAD + 1, ends[text_of[which]]).tolist()
-        word = self._words.__getitem__
-        for target, at, low, high, capitals in zip(which.tolist(), charged[which].tolist(), first, last,
-                                                   mixed[which].tolist(), strict=True):
-            values[target] = rules.valence(list(map(word, tokens[low:high])), at - low, capitals)
-        return values
+        rest = np.flatnonzero(ruled)
+        first = np.maximum(charged[rest] - rules.BACK, starts[text_of[rest]]).tolist()
+        last = np.minimum(charged[rest] + rules.AHEAD + 1, ends[text_of[rest]]).tolist()
+        for target, at, low, high, capitals in zip(rest.tolist(), charged[rest].tolist(), first, last,
+                                                   mixed[rest].tolist(), strict=True):
+            near = [self._words[words[word]] for word in which[low:high].tolist()]
+            values[target] = rules.valence(near, at - low, capitals)
 
     @staticmethod
-    def _contrast(code: np.ndarray[tuple[int], np.dtype[np.uint8]], charged: Ints, values: FloatArray, text_of: Ints,
+    def _contrast(code: Bytes, charged: Ints, values: FloatArray, text_of: Ints,
                   starts: Ints, ends: Ints) -> None:
         """Apply the rule of "but", in place, to the texts that have one."""
         buts = np.flatnonzero(code & _BUT)
@@ -178,10 +151,6 @@ class Analyzer:
                 nonzero = np.flatnonzero(some)
                 before = int(np.searchsorted(nonzero, pivot - begin))
                 some[nonzero] = rules.contrast(some[nonzero].tolist(), before)
-
-
-def _bare_or_cashtag(token: str) -> str:
-    return f"${rules.bare(token[1:])}" if token[0] == "$" and token[1:2].isalpha() else rules.bare(token)
 
 
 def _sums(flags: np.ndarray[tuple[int], np.dtype[np.bool_]], starts: Ints, ends: Ints) -> Ints:

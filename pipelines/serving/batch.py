@@ -47,9 +47,11 @@ def predict(warehouse: Warehouse, settings: Settings, line: Line, window: Window
     stands: it is never changed, and none is written for a row whose outcome was known by the time the row was.
 
     Raises:
+        ConfigError: the line's rows are texts: see ``serving.scorer``.
         UnsafeArtifact, RegistryError: a model cannot be loaded, or no longer fits the line's features.
         StoreUnavailable, TrackingUnavailable: try again.
     """
+    line.require_bars("predict")
     roles = _roles(warehouse, line, window.start)
     if not roles:
         return PredictReport(line.name, window.key, 0, 0, note=(

@@ -7,6 +7,7 @@ from pipelines.store import (
     derived,
     events,
     facts,
+    gaps,
     ledger,
     lines,
     loads,
@@ -17,5 +18,5 @@ from pipelines.store import (
 )
 from pipelines.store.warehouse import Warehouse
 
-__all__ = ["Warehouse", "asof", "derived", "events", "facts", "ledger", "lines", "loads", "quarantine", "snapshots",
-           "tables", "upsert"]
+__all__ = ["Warehouse", "asof", "derived", "events", "facts", "gaps", "ledger", "lines", "loads", "quarantine",
+           "snapshots", "tables", "upsert"]

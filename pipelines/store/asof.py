@@ -10,7 +10,20 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Select, Table, distinct, exists, func, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Numeric,
+    Select,
+    Table,
+    cast,
+    distinct,
+    exists,
+    func,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from pipelines.contracts.columns import SCHEMAS, Kind
@@ -39,7 +52,7 @@ def read(warehouse: Warehouse, kind: Kind, *, as_of: datetime, start: datetime |
     Args:
         start, end: half-open range ``[start, end)`` of the column ``by``.
         symbols: limit bars and trades to these.
-        names: limit indicators to these names, documents to these sources.
+        names: limit indicators to these names, documents and labels to these sources.
         revisions: ``latest`` is the version in force at ``as_of`` and ``first`` the earliest known one, each chosen
             before the range of ``available_at`` is applied; ``all`` gives every revision (sorted by key, then
             ``available_at``).
@@ -104,6 +117,68 @@ def sources(warehouse: Warehouse, kind: Kind, *, as_of: datetime, start: datetim
         "last_recorded"])
 
 
+def grid(connection: Connection, *, start: datetime, end: datetime, symbols: Sequence[str]) -> pd.DataFrame:
+    """Which bars of some symbols there are with ``event_time`` in ``[start, end)``, whenever they became known: for the
+    upkeep of the warehouse, never for a computation as of a time.
+
+    Returns:
+        ``symbol``, ``interval``, ``event_time`` and ``available_at`` of the first version, sorted by key.
+    """
+    bars, schema = FACTS[Kind.BARS], SCHEMAS[Kind.BARS]
+    key = [bars.c[name] for name in schema.key]
+    query = (select(*key, bars.c.available_at).ext(distinct_on(*key))
+             .where(bars.c.symbol == func.any(list(symbols)), bars.c.event_time >= start, bars.c.event_time < end)
+             .order_by(*key, bars.c.available_at))
+    return frames.fetch(connection, query)
+
+
+def newest(warehouse: Warehouse, kind: Kind, *, as_of: datetime, since: datetime,
+           series: Sequence[str]) -> pd.DataFrame:
+    """The newest fact of each series among the rows with ``available_at`` in ``(since, as_of]``.
+
+    Args:
+        series: the columns that name one, such as ``("symbol", "interval")``.
+
+    Returns:
+        These columns, ``event_time``, and ``available_at`` of its first version in that range, one row per series.
+    """
+    table = FACTS[Kind(kind)]
+    names = [table.c[name] for name in series]
+    query = (select(*names, table.c.event_time, table.c.available_at).ext(distinct_on(*names))
+             .where(table.c.available_at > since, table.c.available_at <= as_of)
+             .order_by(*names, table.c.event_time.desc(), table.c.available_at))
+    with warehouse.begin() as connection:
+        return frames.fetch(connection, query)
+
+
+def arrivals(warehouse: Warehouse, *, as_of: datetime, start: datetime, end: datetime, step: timedelta) -> pd.DataFrame:
+    """When documents became available, and how many, per source: every revision is a sign of life of its collector.
+
+    Returns:
+        ``source``, ``tick`` (the first multiple of ``step`` since 1970 at or after they became available in
+        ``[start, end)``), ``documents``; ordered by (source, tick).
+    """
+    table = FACTS[Kind.DOCUMENTS]
+    since = func.extract("epoch", table.c.available_at) / cast(step.total_seconds(), Numeric)
+    tick = cast(func.ceil(since), BigInteger).label("tick")
+    query = (select(table.c.source, tick, cast(func.count(), BigInteger).label("documents"))
+             .where(table.c.available_at <= as_of, table.c.available_at >= start, table.c.available_at < end)
+             .group_by(table.c.source, tick).order_by(table.c.source, tick))
+    with warehouse.begin() as connection:
+        return frames.fetch(connection, query)
+
+
+def count(warehouse: Warehouse, kind: Kind, *, as_of: datetime, start: datetime, end: datetime) -> int:
+    """How many facts became available for the first time in ``[start, end)``."""
+    kind = Kind(kind)
+    table, key = FACTS[kind], SCHEMAS[kind].key
+    query = select(func.count()).select_from(table).where(
+        table.c.available_at <= as_of, table.c.available_at >= start, table.c.available_at < end,
+        ~_other(table, key, as_of, "first"))
+    with warehouse.begin() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
 def _filters(kind: Kind, table: Table, symbols: Sequence[str] | None,
              names: Sequence[str] | None) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
@@ -112,7 +187,7 @@ def _filters(kind: Kind, table: Table, symbols: Sequence[str] | None,
             raise ContractError(f"{kind} are not per symbol; leave symbols out")
         conditions.append(table.c.symbol == func.any(list(symbols)))
     if names is not None:
-        column = {Kind.INDICATORS: "name", Kind.DOCUMENTS: "source"}.get(kind)
+        column = {Kind.INDICATORS: "name", Kind.DOCUMENTS: "source", Kind.LABELS: "source"}.get(kind)
         if column is None:
             raise ContractError(f"{kind} have no names; use symbols")
         conditions.append(table.c[column] == func.any(list(names)))

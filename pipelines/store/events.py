@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import pandas as pd
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
 from pipelines.store import derived, frames
 from pipelines.store.tables import system_events
@@ -18,6 +18,14 @@ def record(connection: Connection, *, at: datetime, kind: str, line: str | None 
     return int(connection.execute(
         insert(system_events).values(at=at, kind=kind, line=line, detail=frames.plain(detail or {}))
         .returning(system_events.c.id)).scalar_one())
+
+
+def recorded(connection: Connection, kind: str, detail: Mapping[str, object]) -> bool:
+    """Whether there is an event of this kind whose detail holds all of these."""
+    return connection.execute(
+        select(system_events.c.id).where(system_events.c.kind == kind,
+                                         system_events.c.detail.contains(frames.plain(detail))).limit(1)).first() \
+        is not None
 
 
 def list_rows(connection: Connection, *, kind: str | None = None, line: str | None = None,

@@ -12,15 +12,20 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from sqlalchemy import Connection, Table
+from sqlalchemy import Column, Connection, Integer, Table
 
 from pipelines.contracts.columns import SCHEMAS, FactSchema, Kind
 from pipelines.contracts.records import WriteCounts
 from pipelines.contracts.window import Window
 from pipelines.errors import ContractError
-from pipelines.store import frames
-from pipelines.store.tables import FACTS, SCHEMA
+from pipelines.store import frames, months
+from pipelines.store.tables import FACTS, MONTHLY, SCHEMA
 from pipelines.store.warehouse import Warehouse
+
+Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+_PLACE = Column("place", Integer)
+_ROWS_PER_SERIES = 20
 
 
 def write(warehouse: Warehouse, kind: Kind, frame: pd.DataFrame, *,
@@ -41,15 +46,61 @@ def write(warehouse: Warehouse, kind: Kind, frame: pd.DataFrame, *,
     rows = _rows(table, schema, frame, source_partition)
     if not len(rows):
         return WriteCounts()
+    present, month_of = months.of(rows["event_time"])
     with warehouse.begin() as connection:
-        # In its own transaction: attaching a partition should not hold its locks while rows are written.
-        frames.ensure_months(connection, table, rows["event_time"])
-    with warehouse.begin() as connection:
-        staging = frames.stage(connection, table, rows, extra="place integer")
-        for month in _months(rows):
-            frames.run(connection, "SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))",
-                       name=f"tidemark:facts:{kind.value}:{month}")
-        return _merge(connection, table, schema, staging, rows)
+        months.lock(connection, table, present)
+        new = months.missing(connection, table, present) if table.name in MONTHLY else []
+        counts = WriteCounts()
+        if len(new) < len(present):
+            counts += _write_known(connection, table, schema, rows.filter(~np.isin(month_of, new)) if new else rows)
+        again = []
+        for month in new:
+            first, later = _first(rows.filter(month_of == month) if len(present) > 1 else rows)
+            months.build(connection, table, month, first)
+            counts += WriteCounts(inserted=len(first))
+            again.append(later)
+        for month in new:  # last, as it locks out who attaches others
+            months.attach(connection, table, month)
+        for later in again:
+            counts += _merge(connection, table, schema, later) if len(later) else WriteCounts()
+        return counts
+
+
+def _first(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The first row of each key, as it is stored where no key is known; and the others."""
+    first = rows["place"].to_numpy() == 1
+    alone = rows if first.all() else rows.filter(first)
+    revision = pa.array(np.ones(len(alone), np.int64))
+    return alone.drop_columns("place").append_column("revision", revision), rows.filter(~first)
+
+
+def _write_known(connection: Connection, table: Table, schema: FactSchema, rows: pa.Table) -> WriteCounts:
+    """Write to partitions that are there already: without a comparison, if no row can be known."""
+    if not _unknown(connection, table, schema, rows):
+        return _merge(connection, table, schema, rows)
+    first, later = _first(rows)
+    frames.copy(connection, f"{SCHEMA}.{table.name}", first, [table.c[name] for name in first.column_names])
+    counts = WriteCounts(inserted=len(first))
+    return counts + _merge(connection, table, schema, later) if len(later) else counts
+
+
+def _unknown(connection: Connection, table: Table, schema: FactSchema, rows: pa.Table) -> bool:
+    """Whether nothing is stored of these series (``symbol`` and ``interval`` of bars) in the time of their rows."""
+    names = [name for name in schema.key if name != "event_time"]
+    series = rows.group_by(names, use_threads=False).aggregate([("event_time", "min"), ("event_time", "max")])
+    if len(series) * _ROWS_PER_SERIES > len(rows):
+        return False  # few rows of many series, as documents are: asking for each costs what it saves
+    values = {f"v{at}": series[name].to_pylist() for at, name in enumerate(names)}
+    values |= {end: series[f"event_time_{end}"].to_pylist() for end in ("min", "max")}
+    columns = ", ".join(f"CAST(:v{at} AS text[])" for at in range(len(names)))
+    same = " AND ".join(f't."{name}" = s.v{at}' for at, name in enumerate(names))
+    stored = frames.run(
+        connection, f"SELECT EXISTS (SELECT FROM unnest({columns}, CAST(:min AS timestamptz[]), "
+                    f"CAST(:max AS timestamptz[])) AS s ({', '.join(values)}), LATERAL (SELECT FROM "
+                    f"{SCHEMA}.{table.name} t WHERE {same} AND t.event_time BETWEEN s.min AND s.max "
+                    "AND t.event_time BETWEEN :first AND :last LIMIT 1) t)",
+        **values, first=min(values["min"]), last=max(values["max"])).scalar_one()
+    return not stored
 
 
 def _rows(table: Table, schema: FactSchema, frame: pd.DataFrame, partition: Window | None) -> pa.Table:
@@ -61,27 +112,48 @@ def _rows(table: Table, schema: FactSchema, frame: pd.DataFrame, partition: Wind
     frame = frame.assign(**absent).reset_index(drop=True)
     rows = frames.to_arrow(frame, [table.c[name] for name in schema.columns])
     if partition is not None and len(frame):
-        known = rows["available_at"].to_pandas()
-        outside = int(((known < partition.start) | (known >= partition.end)).sum())
+        known = rows["available_at"].to_numpy()
+        start, end = (np.datetime64(at.replace(tzinfo=None), "us") for at in (partition.start, partition.end))
+        outside = int(((known < start) | (known >= end)).sum())
         if outside:
             raise ContractError(f"{outside} of {len(frame)} {table.name} became available outside the partition "
                                 f"{partition.key}; write them with the partition they belong to")
     return rows.append_column("place", pa.array(_places(rows, schema), pa.int32()))
 
 
-def _places(rows: pa.Table, schema: FactSchema) -> np.ndarray:
+def _places(rows: pa.Table, schema: FactSchema) -> Ints:
     """1, 2, ... among the rows of the same key, by ``available_at`` and then by position."""
-    keys = pd.DataFrame({name: rows[name].to_pandas() for name in (*schema.key, "available_at")})
-    return np.asarray(keys.sort_values("available_at", kind="stable").groupby(list(schema.key), sort=False)
-                      .cumcount().sort_index() + 1)
+    series = _series(rows, schema)
+    time, known = (rows[name].cast(pa.int64()).to_numpy() for name in ("event_time", "available_at"))
+    if _rising(series, time) or _rising(time, series):  # as rows mostly come: no key twice
+        return np.ones(len(rows), np.int64)
+    order = np.lexsort((known, time, series))  # stable
+    first = np.concatenate([[True], (np.diff(series[order]) != 0) | (np.diff(time[order]) != 0)])
+    run = np.arange(len(rows))
+    places = np.empty(len(rows), np.int64)
+    places[order] = run - np.maximum.accumulate(np.where(first, run, 0)) + 1
+    return places
 
 
-def _months(rows: pa.Table) -> list[str]:
-    return [str(month) for month in np.unique(rows["event_time"].to_numpy().astype("datetime64[M]"))]
+def _series(rows: pa.Table, schema: FactSchema) -> Ints:
+    """One number per row for the key without its time, in the order in which they first come."""
+    codes = np.zeros(len(rows), np.int64)
+    for name in schema.key:
+        if name != "event_time":
+            encoded = rows[name].combine_chunks().dictionary_encode()
+            codes = codes * len(encoded.dictionary) + encoded.indices.to_numpy()
+    return codes
 
 
-def _merge(connection: Connection, table: Table, schema: FactSchema, staging: str, rows: pa.Table) -> WriteCounts:
+def _rising(major: Ints, minor: Ints) -> bool:
+    """Whether the pairs are in strictly rising order."""
+    step = np.diff(major)
+    return bool(((step > 0) | ((step == 0) & (np.diff(minor) > 0))).all())
+
+
+def _merge(connection: Connection, table: Table, schema: FactSchema, rows: pa.Table) -> WriteCounts:
     """Bulk first (known rows out, new keys in, both by hash join), then the few that need a comparison in order."""
+    staging = frames.stage(connection, table, rows, extra=_PLACE)
     target = f"{SCHEMA}.{table.name}"
     names = frames.quoted(schema.columns)
     same_key = " AND ".join(f't."{name}" = s."{name}"' for name in schema.key)

@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pc
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Connection,
@@ -33,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from pipelines.errors import ContractError
+from pipelines.store import binary
 from pipelines.store.tables import MONTHLY, SCHEMA
 
 TIME = pa.timestamp("us", tz="UTC")
@@ -117,30 +119,37 @@ def _array(values: pd.Series, column: Column[Any]) -> pa.Array:
                 raise ContractError(f"{name} holds {array.type}, not times; use datetime64[us, UTC]")
             if array.type.tz is None:
                 raise ContractError(f"{name} has no time zone; use datetime64[us, UTC]")
+        if isinstance(column.type, Integer) and not isinstance(column.type, BigInteger):
+            array.cast(pa.int32())  # only to see that it fits: the stream to the server could not say which column
         return array if array.type == kind else array.cast(kind, safe=kind != TIME)  # times lose nanoseconds
     except (pa.ArrowException, UnicodeError, TypeError) as error:
         raise ContractError(f"{name} cannot be read as {kind} ({error}); convert it before writing") from error
 
 
-def stage(connection: Connection, table: Table, rows: pa.Table, *, extra: str = "") -> str:
+def stage(connection: Connection, table: Table, rows: pa.Table, *, extra: Column[Any] | None = None) -> str:
     """COPY ``rows`` into a temporary table shaped like those columns of ``table``; its name. Gone at commit.
 
-    ``extra``: definition of one more column that ``rows`` has and ``table`` has not.
+    ``extra``: one more column, that ``rows`` has and ``table`` has not.
     """
     name = f"staging_{table.name}_{next(_numbers)}"
     shared = quoted(column for column in rows.column_names if column in table.c)
     run(connection, f"CREATE TEMP TABLE {name} ON COMMIT DROP AS SELECT {shared} FROM {SCHEMA}.{table.name} "
                     "WITH NO DATA")
-    if extra:
-        run(connection, f"ALTER TABLE {name} ADD COLUMN {extra}")
-    buffer = io.BytesIO()
-    # Strings are always quoted and nulls never: that is how CSV tells an empty text from NULL.
-    pc.write_csv(rows, buffer, pc.WriteOptions(include_header=False))
-    buffer.seek(0)
-    with _cursor(connection) as cursor:
-        cursor.copy_expert(f"COPY {name} ({quoted(rows.column_names)}) FROM STDIN WITH (FORMAT csv)", buffer)
-    run(connection, f"ANALYZE {name}")  # else the planner loops where it should hash
+    if extra is not None:
+        run(connection, f"ALTER TABLE {name} ADD COLUMN {extra.name} {extra.type.compile(connection.dialect)}")
+    copy(connection, name, rows, [extra if extra is not None and column == extra.name else table.c[column]
+                                  for column in rows.column_names])
+    # Without it the planner loops where it should hash; the number of rows is nearly all it needs to know for that.
+    run(connection, f"SET LOCAL default_statistics_target = 10; ANALYZE {name}; "
+                    "SET LOCAL default_statistics_target TO DEFAULT")
     return name
+
+
+def copy(connection: Connection, target: str, rows: pa.Table, columns: Sequence[Column[Any]]) -> None:
+    """COPY ``rows``, in the types of ``to_arrow``, into the table named ``target``."""
+    statement = f"COPY {target} ({quoted(rows.column_names)}) FROM STDIN WITH (FORMAT binary)"
+    with _cursor(connection) as cursor:
+        cursor.copy_expert(statement, binary.Stream(rows, columns), binary.READ_SIZE)
 
 
 def run(connection: Connection, statement: str, **values: object) -> CursorResult[Any]:

@@ -80,9 +80,10 @@ bars = _fact(Kind.BARS)
 documents = _fact(Kind.DOCUMENTS)
 indicators = _fact(Kind.INDICATORS)
 trades = _fact(Kind.TRADES)
+labels = _fact(Kind.LABELS)
 Index("trades_symbol", trades.c.symbol, trades.c.event_time)
 FACTS: dict[Kind, Table] = {Kind.BARS: bars, Kind.DOCUMENTS: documents, Kind.INDICATORS: indicators,
-                            Kind.TRADES: trades}
+                            Kind.TRADES: trades, Kind.LABELS: labels}
 
 _DOCUMENT = {"source": "str", "doc_id": "str", "event_time": "time"}
 sentiment_scores = _table(
@@ -95,8 +96,11 @@ mentions = _table(
 sentiment_aggregates = _table(
     "sentiment_aggregates", {"symbol": "str", "window": "str", "at": "time"},
     {"available_at": "time", "documents": "int", "mean": "float?", "dispersion": "float?", "bullish": "int",
-     "bearish": "int", "neutral": "int"},
-    Index("sentiment_aggregates_at", "at"))
+     "bearish": "int", "neutral": "int", "duplicates": "int", "weighted": "float?", "confidence": "float",
+     "coverage": "float"})
+source_credibility = _table(
+    "source_credibility", {"source": "str", "kind": "str", "at": "time"},
+    {"available_at": "time", "weight": "float", "n": "int", "hits": "float"})
 snapshots = _table(
     "snapshots", {"digest": "str", "kind": "str", "line": "str", "window_start": "time", "window_end": "time"},
     {"uri": "str", "rows": "big", "columns": "json"},
@@ -176,3 +180,7 @@ system_events = _ledger_table(
 loads = _table(
     "loads", {"dataset": "str", "window_start": "time", "window_end": "time"},
     {"rows": "big", "digest": "str?", "loaded_at": "time"})
+gaps = _table(
+    "gaps", {"kind": "str", "series": "str", "start": "time"},
+    {"end": "time", "missing": "int", "open_ended": "bool", "found_at": "time", "closed_at": "time?"},
+    Index("gaps_open", "kind", "series", postgresql_where=text("closed_at IS NULL")))

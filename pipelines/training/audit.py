@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -11,14 +12,15 @@ import numpy as np
 import pandas as pd
 
 from pipelines.config import Settings
-from pipelines.contracts.columns import Kind
+from pipelines.contracts.columns import FEATURE_META, Kind
 from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
+from pipelines.contracts.records import BASELINES
 from pipelines.contracts.window import Window
 from pipelines.errors import InsufficientData
-from pipelines.features import build, labels, snapshot
+from pipelines.features import build, labels, snapshot, texts
 from pipelines.sentiment.aggregate import LONGEST_HOURS, aggregate
-from pipelines.sentiment.hours import full_hour
+from pipelines.sentiment.hours import full_hour, full_tick
 from pipelines.sentiment.run import SCORER
 from pipelines.sentiment.universe import ALIVE_HOURS, Universe
 from pipelines.store import Warehouse, asof, derived, tables
@@ -48,32 +50,57 @@ def run(warehouse: Warehouse, settings: Settings | None, line: Line, as_of: date
         InsufficientData: too little history as of that time, as a training would say.
         StoreUnavailable, StoreError, ContractError
     """
-    window = Window(as_of - timedelta(days=line.walk_forward.history_days) - line.horizon, as_of + _US)
-    features, rows = _features(warehouse, line, window, as_of)
-    labelled = _labels(warehouse, line, window, as_of, rows)
-    frame = snapshot.join(rows, labelled.rebuild(pd.Timestamp(as_of), None))
+    builds, frame = (_of_bars if line.on_bars else _of_texts)(warehouse, line, as_of)
     if frame.empty:
-        raise InsufficientData(f"{line.name} has no labelled rows as of {as_of}: nothing to audit; load bars "
+        raise InsufficientData(f"{line.name} has no labelled rows as of {as_of}: nothing to audit; load bars or labels "
                                "(`tidemark ingest`) or choose a later --as-of")
     cut = plan(line, frame)
-    builds = [features, labelled]
-    if "sentiment" in line.features.groups:
-        builds.append(_aggregates(warehouse, as_of))
     return audit_line(line, builds=builds, frame=frame, plan=cut,
                       fitters={name: fitter(name, line.search.seed) for name in line.search.families}, as_of=as_of,
                       seed=line.search.seed if seed is None else seed, checks=checks)
 
 
+def _of_bars(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[list[Build], pd.DataFrame]:
+    window = Window(as_of - timedelta(days=line.walk_forward.history_days) - line.horizon, as_of + _US)
+    features, rows = _features(warehouse, line, window, as_of)
+    labelled = _labels(warehouse, line, window, as_of, rows)
+    builds = [features, labelled]
+    if "sentiment" in line.features.groups:
+        builds.append(_aggregates(warehouse, as_of))
+    return builds, snapshot.join(rows, labelled.rebuild(pd.Timestamp(as_of), None))
+
+
+def _of_texts(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[list[Build], pd.DataFrame]:
+    """A text is known when it was written, its label when it was judged: two builds of the same facts.
+
+    Thousands of columns of words are compared as one: their digest in each row.
+    """
+    judged = texts.read(warehouse, line, texts.window_of(line, as_of), as_of)
+    written = judged[[*_DOCUMENT, "text"]].assign(available_at=judged["event_time"])
+    at_once = pd.Timedelta(0)
+
+    def condensed(facts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        found = texts.distinct(facts["texts"])
+        digests = [hashlib.blake2b(row, digest_size=8).hexdigest() for row in texts.values(
+            line, found["text"].tolist())]
+        return found[list(FEATURE_META)].assign(features=np.array(digests, dtype=object))
+
+    return [from_facts("features", condensed, {"texts": written}, opens=at_once),
+            from_facts("labels", lambda facts: texts.labels(facts["labels"], line), {"labels": judged},
+                       known="label_end", opens=at_once)], texts.frame_of(judged, line)
+
+
 def fitter(family: str, seed: int) -> Fitter:
     """What the gate's evidence says of probe rows: the family with its default parameters and the naive baselines, by
-    ``fit.out_of_sample``. Shape (rows, 3): candidate, base rate, persistence."""
+    ``fit.out_of_sample``. Shape (rows, 3 or 4): candidate, base rate, persistence, and of texts the lexicon."""
     def said(frame: pd.DataFrame, fold: Fold, probe: pd.DataFrame) -> FloatArray:
         data = fit.matrix(pd.concat([frame, probe], ignore_index=True))
         asked = replace(fold, test=np.arange(len(frame), len(data.frame), dtype=np.int64))
         found = fit.out_of_sample(data, [asked], family, families.get(family).defaults, seed)
         order = np.lexsort((probe["symbol"].to_numpy(dtype=object), probe["event_time"]))
-        result = np.empty((len(probe), 3))
-        result[order] = found[["candidate", "base_rate", "persistence"]].to_numpy(dtype=np.float64)
+        chances = found[["candidate", *(name for name in BASELINES if name in found)]].to_numpy(dtype=np.float64)
+        result: FloatArray = np.empty_like(chances)
+        result[order] = chances
         return result
 
     return said
@@ -124,10 +151,11 @@ def _aggregates(warehouse: Warehouse, as_of: datetime) -> Build:
 
 
 def aggregator(start: datetime, end: datetime) -> Callable[..., pd.DataFrame]:
-    """``aggregate`` over the full hours of ``[start, end]`` as a function of scores, mentions and bars."""
-    first, last = full_hour(start), full_hour(end + _US)
+    """``aggregate`` at the full ten minutes of ``[start, end]`` as a function of scores, mentions and bars."""
+    hours = full_hour(start - timedelta(hours=1)), full_hour(end + _US)
 
     def rows(facts: dict[str, pd.DataFrame]) -> pd.DataFrame:
-        return aggregate(facts["scores"], facts["mentions"], Universe.of(facts["bars"], first, last))
+        return aggregate(facts["scores"], facts["mentions"], Universe.of(facts["bars"], *hours), full_tick(start),
+                         full_tick(end + _US))
 
     return rows

@@ -9,13 +9,26 @@ from typing import Any
 import pandas as pd
 
 from pipelines.contracts.line import Line
-from pipelines.training.measure import BASELINES, Measure
+from pipelines.contracts.records import BASELINES
+from pipelines.training.measure import Measure
 from pipelines.validation.metrics import NAMES
 
 _TARGETS = {
     "direction": "1 when the close {h} bar(s) after the row's close is above it",
+    "polarity": "1 when people find the text positive, and 0 when negative",
     "volatility": "1 when the realised volatility of the next {h} bar(s) exceeds its trailing median over {m} bars",
 }
+
+
+_BAR_LIMITS = (
+    "- Trained on the symbols, the interval and the feature version above; on anything else its probabilities mean "
+    "nothing.\n"
+    "- The evidence is short and markets change: monitoring decides when it is out of date.\n"
+    "- Net figures assume execution at the next bar's open without market impact.\n")
+_TEXT_LIMITS = (
+    "- It knows the texts of the sources it was trained on; how it does on others nobody has measured.\n"
+    "- It has never seen a neutral text: what it cannot tell lies near 0.5.\n"
+    "- Language changes and nothing watches it: train it again on new labels.\n")
 
 
 @dataclass(frozen=True)
@@ -55,12 +68,13 @@ def write(facts: Facts) -> str:
         f"# {line.title}",
         f"Candidate of line `{line.name}` as of {facts.as_of}; reason `{facts.reason}`; owner {line.owner}.",
         "## What it predicts\n\n"
-        f"P(y = 1) for each symbol at the close of each {line.interval} bar, where y is {target}. Feature groups "
+        f"P(y = 1) for {_rows(line)}, where y is {target}. Feature groups "
         f"(version {line.features.version}): {', '.join(line.features.groups)}.",
         "## What it learned from\n\n" + _table(("", ""), [
             ("snapshot", f"`{facts.snapshot_digest}`"),
-            ("rows", f"{facts.frame_rows:,} of {len(facts.symbols)} symbols ({', '.join(facts.symbols)[:200]})"),
-            ("bars opened", f"{_time(facts.first)} to {_time(facts.last)}"),
+            ("rows", f"{facts.frame_rows:,} of {len(facts.symbols)} symbols ({', '.join(facts.symbols)[:200]})"
+             if line.on_bars else f"{facts.frame_rows:,} labelled texts"),
+            ("bars opened" if line.on_bars else "texts written", f"{_time(facts.first)} to {_time(facts.last)}"),
             ("final fit", f"{facts.train_rows:,} rows from {_time(facts.trained_from)}; has seen labels known up to "
                           f"{_time(facts.trained_through)}"),
             ("evidence", f"walk-forward from {_time(facts.evidence_from)}; the search has not seen these rows"),
@@ -73,11 +87,7 @@ def write(facts: Facts) -> str:
         _undefined(facts.undefined),
         "## What it looks at\n\n" + _table(("feature", facts.importance_unit), [
             (str(name), _value(float(value))) for name, value in facts.importance.head(10).items()]),
-        "## Limits\n\n"
-        "- Trained on the symbols, the interval and the feature version above; on anything else its probabilities mean "
-        "nothing.\n"
-        "- The evidence is short and markets change: monitoring decides when it is out of date.\n"
-        "- Net figures assume execution at the next bar's open without market impact.\n"
+        "## Limits\n\n" + (_BAR_LIMITS if line.on_bars else _TEXT_LIMITS) +
         "- Scores on the search folds (`oos.*`) are optimistic, for the configuration was chosen on them.",
         "## How to rebuild it\n\n" + _table(("", ""), [
             ("code", f"`{facts.git_commit}`"), ("requirements.lock", f"`{facts.lock_digest[:16]}`"),
@@ -85,8 +95,14 @@ def write(facts: Facts) -> str:
     ) if part) + "\n"
 
 
+def _rows(line: Line) -> str:
+    return f"each symbol at the close of each {line.interval} bar" if line.on_bars else (
+        f"a text; those that people found neutral (within {line.target.neutral:g} of 0) were left out")
+
+
 def _scores(values: Mapping[str, float]) -> str:
-    contenders = {"candidate": "evidence.", **{name: f"evidence.{name}." for name in BASELINES}}
+    contenders = {"candidate": "evidence.", **{name: f"evidence.{name}." for name in BASELINES
+                                                if f"evidence.{name}.log_loss" in values}}
     rows = [(name, *(_value(values.get(prefix + name)) for prefix in contenders.values())) for name in NAMES]
     return _table(("metric", *contenders), rows)
 

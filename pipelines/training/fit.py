@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from pipelines.contracts.columns import FEATURE_META, LABEL_COLUMNS
 from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
-from pipelines.contracts.records import EVIDENCE_COLUMNS
+from pipelines.contracts.records import EVIDENCE_COLUMNS, LEXICON
 from pipelines.errors import TrainingError
 from pipelines.features import NAIVE, feature_names
 from pipelines.training import families
@@ -22,7 +23,7 @@ from pipelines.training.search import FoldScore
 from pipelines.validation import metrics
 from pipelines.validation.splits import Fold
 
-(PREVIOUS_LABEL,) = NAIVE
+PREVIOUS_LABEL, COMPOUND = NAIVE
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def out_of_sample(data: Matrix, folds: Sequence[Fold], family: str, params: Mapp
 
     Columns ``EVIDENCE_COLUMNS``: ``base_rate`` is the training rows' mean label; ``persistence`` the training rows'
     frequency of 1 after a previous label like this row's (Laplace-smoothed), or the base rate where the previous
-    label is not known; ``no_retraining`` the first fold's model, never fitted again. Ordered by (event_time, symbol).
+    label is not known; ``no_retraining`` the first fold's model, never fitted again. Of texts also ``lexicon``: what
+    the lexicon says, as a probability fitted on the training rows. Ordered by (event_time, symbol).
     """
     parts: list[pd.DataFrame] = []
     first: Fitted | None = None
@@ -95,8 +97,11 @@ def out_of_sample(data: Matrix, folds: Sequence[Fold], family: str, params: Mapp
         part["base_rate"] = base_rate
         part["persistence"] = _persistence(data, fold, base_rate)
         part["no_retraining"] = first.predict(data.features[fold.test])
+        if COMPOUND in data.frame:
+            part[LEXICON] = _lexicon(data, fold)
         parts.append(part)
-    found = pd.concat(parts, ignore_index=True)[list(EVIDENCE_COLUMNS)]
+    columns = [*EVIDENCE_COLUMNS, *((LEXICON,) if COMPOUND in data.frame else ())]
+    found = pd.concat(parts, ignore_index=True)[columns]
     return found.sort_values(["event_time", "symbol"], ignore_index=True)
 
 
@@ -113,6 +118,17 @@ def final(data: Matrix, line: Line, family: str, params: Mapping[str, Any],
 
 def _fit(data: Matrix, rows: Any, family: str, params: Mapping[str, Any], seed: int) -> Fitted:
     return families.get(family).fit(data.features[rows], data.labels[rows], data.names, params, seed)
+
+
+def _lexicon(data: Matrix, fold: Fold) -> FloatArray:
+    """Platt scaling of the compound: a logistic regression on this one number (Platt 1999), hardly regularised."""
+    from sklearn.linear_model import LogisticRegression
+
+    said = data.frame[COMPOUND].to_numpy(dtype=np.float64)[:, None]
+    model = LogisticRegression(C=100.0).fit(said[fold.train], data.labels[fold.train])
+    # Not predict_proba: one text has to score exactly as it does in a batch.
+    chances: FloatArray = expit(model.coef_[0, 0] * said[fold.test, 0] + model.intercept_[0])
+    return chances
 
 
 def _persistence(data: Matrix, fold: Fold, base_rate: float) -> FloatArray:

@@ -2,7 +2,7 @@
 
 ``oos.<metric>``                   search folds of the best configuration, pooled; it was chosen on them: optimistic
 ``evidence.<metric>``              evidence folds, pooled; nobody has seen them: what the gate judges
-``evidence.<baseline>.<metric>``   the same rows scored by ``base_rate`` and ``persistence``
+``evidence.<baseline>.<metric>``   the same rows scored by ``base_rate``, ``persistence`` and, of texts, ``lexicon``
 ``fold.<metric>``                  one value per fold, search folds first, then evidence; the step is the fold's number
 ``net.<figure>``                   evidence folds after costs: net_return, sharpe_per_period, sharpe_annualised,
                                    sortino_per_period, sortino_annualised, calmar, max_drawdown, win_rate,
@@ -22,10 +22,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pipelines.contracts.line import Line
+from pipelines.contracts.records import BASELINES
 from pipelines.training.search import TrialRecord
 from pipelines.validation import backtest, metrics
-
-BASELINES = ("base_rate", "persistence")
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def measure(line: Line, searched: pd.DataFrame, evidence: pd.DataFrame) -> list[
     """
     found = [Measure(f"oos.{name}", value) for name, value in _scores(searched, "candidate").items()]
     found += [Measure(f"evidence.{name}", value) for name, value in _scores(evidence, "candidate").items()]
-    for baseline in BASELINES:
+    for baseline in (name for name in BASELINES if name in evidence):
         found += [Measure(f"evidence.{baseline}.{name}", value) for name, value in _scores(evidence, baseline).items()]
     step = 0
     for part in (searched, evidence):

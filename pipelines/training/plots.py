@@ -18,7 +18,8 @@ from pipelines.validation import backtest
 DPI = 90
 TOP = 15
 LABELS = 0.3  # left margin where the y axis carries names
-COLOURS = {"candidate": "#1f5fa8", "base_rate": "#8a8a8a", "persistence": "#c98a1b"}
+COLOURS = {"candidate": "#1f5fa8", "base_rate": "#8a8a8a", "persistence": "#c98a1b",
+           "lexicon": "#3f9b6c"}
 EVIDENCE_SHADE = "#1f5fa8"
 
 

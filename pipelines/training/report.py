@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from pipelines.contracts.line import Line
+from pipelines.contracts.records import BASELINES
 from pipelines.training import money, plots
 from pipelines.training.explain import Explanation
-from pipelines.training.measure import BASELINES, Measure, book, tradable
+from pipelines.training.measure import Measure, book, tradable
 from pipelines.training.search import TrialRecord
 
 
@@ -27,7 +28,7 @@ def write(directory: Path, *, line: Line, searched: pd.DataFrame, evidence: pd.D
     for place in (pictures, tables):
         place.mkdir(parents=True, exist_ok=True)
     y = evidence["y"].to_numpy()
-    contenders = {name: evidence[name].to_numpy() for name in ("candidate", *BASELINES)}
+    contenders = {name: evidence[name].to_numpy() for name in ("candidate", *BASELINES) if name in evidence}
     scores = {item.name: item.value for item in measures}
     auc = {name: scores.get("evidence.auc" if name == "candidate" else f"evidence.{name}.auc", float("nan"))
            for name in contenders}

@@ -9,6 +9,7 @@ from airflow.sdk import Param
 
 from tidemark_airflow import connections
 from tidemark_airflow.context import Work, plain, tell
+from tidemark_airflow.links import QualityLink
 
 
 def bootstrap_params() -> dict[str, Param]:
@@ -23,17 +24,20 @@ def bootstrap_params() -> dict[str, Param]:
             "Provider: simulator or files. Empty: TIDEMARK_SOURCE."))}
 
 
-def source(w: Work) -> Any:
+def source(w: Work, *, overlap: bool = True) -> Any:
     """The provider that the params or the settings name, with the credentials of its Airflow Connection, if there is
-    one (see ``connections``).
+    one (see ``connections``). Without ``overlap`` it reads nothing behind its window.
 
     Raises:
         ConfigError: there is no such provider, or its settings or its Connection are wrong.
     """
     from pipelines.ingest import providers
 
-    name = w.params.get("source") or w.settings.source
-    return providers.create(name, connections.applied(name, w.settings))
+    settings = w.settings
+    if not overlap:
+        settings = settings.model_copy(update={"http": settings.http.model_copy(update={"overlap_hours": 0.0})})
+    name = w.params.get("source") or settings.source
+    return providers.create(name, connections.applied(name, settings))
 
 
 def take_in(w: Work, bell: Any, *kinds: str) -> list[Any]:
@@ -43,7 +47,9 @@ def take_in(w: Work, bell: Any, *kinds: str) -> list[Any]:
 
     provider = source(w)
     wanted = offered(provider, map(Kind, kinds))
-    reports = [run.run(w.warehouse, provider, day, kinds=wanted, at=w.at) for day in w.days]
+    reports = [run.run(w.warehouse, provider, day, kinds=wanted, at=w.at, reports=w.settings.quality_root,
+                       deadlines=w.settings.quality) for day in w.days]
+    QualityLink.push(w.settings, [report.report for report in reports])
     w.announce(bell)
     return reports
 
@@ -102,12 +108,17 @@ def mark_whole(w: Work) -> None:
 
 
 def load(w: Work, start: str, end: str, kind: str, symbol: str | None) -> dict[str, Any]:
-    """Fetch, check and write one piece."""
+    """Fetch, check and write one piece.
+
+    The pieces lie side by side and are read at one time: no piece has news of the one before it.
+    """
     from pipelines import clock
     from pipelines.contracts.columns import Kind
     from pipelines.contracts.window import Window
     from pipelines.ingest import run
 
     window = Window(clock.parse(start), clock.parse(end))
-    report = run.run(w.warehouse, source(w), window, kinds=[Kind(kind)], symbols=[symbol] if symbol else None, at=w.at)
+    report = run.run(w.warehouse, source(w, overlap=False), window, kinds=[Kind(kind)],
+                     symbols=[symbol] if symbol else None, at=w.at, reports=w.settings.quality_root,
+                     deadlines=w.settings.quality)
     return tell(f"{symbol or kind} {start[:7]}", report)

@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class LineInfo:
-    """The part of a line's TOML that shapes its DAGs."""
+    """The part of a line's TOML that shapes its DAGs. ``on_bars``: its rows are bars, which come every hour and are
+    predicted and watched; else labelled texts, of which it is only trained and judged."""
 
     name: str
     title: str
@@ -26,6 +27,7 @@ class LineInfo:
     approval: str
     workers: int
     symbols: tuple[str, ...]
+    on_bars: bool = True
 
 
 @lru_cache(maxsize=1)
@@ -49,6 +51,17 @@ def schedule_ingest() -> str:
     return setting("TIDEMARK_SCHEDULE_INGEST", "0 0 * * *")
 
 
+#: Sources that deliver history: nothing new appears in them while we wait.
+HISTORY = frozenset({"simulator", "files"})
+
+
+def schedule_collect() -> str | None:
+    """Cron (UTC) of collecting between the daily partitions; None: never, as for a source of history and a replay."""
+    text = setting("TIDEMARK_SCHEDULE_COLLECT", "*/10 * * * *")
+    replay = schedule_end() is not None or setting("TIDEMARK_SOURCE", "simulator") in HISTORY
+    return None if replay or text == "never" else text
+
+
 def schedule_end() -> datetime | None:
     """No scheduled run after this instant; a replay of history sets it so that today's partition stays out."""
     text = setting("TIDEMARK_SCHEDULE_END")
@@ -56,6 +69,11 @@ def schedule_end() -> datetime | None:
         return None
     value = datetime.fromisoformat(text)
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def bar_lines() -> tuple[LineInfo, ...]:
+    """The lines whose rows are bars: the ones with features, predictions and monitoring day by day."""
+    return tuple(line for line in lines() if line.on_bars)
 
 
 def lines() -> tuple[LineInfo, ...]:
@@ -72,7 +90,8 @@ def lines() -> tuple[LineInfo, ...]:
             found.append(LineInfo(
                 name=str(table["name"]), title=str(table["title"]), owner=str(table.get("owner", "ml")),
                 approval=str(table.get("gate", {}).get("approval", "auto")),
-                workers=int(table["search"].get("workers", 2)), symbols=tuple(table.get("symbols", ()))))
+                workers=int(table["search"].get("workers", 2)), symbols=tuple(table.get("symbols", ())),
+                on_bars=str(table["target"]["kind"]) != "polarity"))
         except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a line ({error!r}); `tidemark lines` names what is wrong") from error
     return tuple(found)

@@ -47,11 +47,12 @@ def require_days(warehouse: Warehouse, day: Window, datasets: tuple[str, ...], i
 
 
 def forgotten_days(w: Work) -> list[str]:
-    """Partition keys of days that were ingested as a day, but that monitoring has not seen for every line: a bell was
-    lost (a paused DAG, a failed run) and has to ring again. The newest first, of the look-back only."""
+    """Partition keys of days that were ingested as a day, but that monitoring has not seen for every line on bars: a
+    bell was lost (a paused DAG, a failed run) and has to ring again. The newest first, of the look-back only."""
     from pipelines.contracts.window import Window
     from pipelines.store import derived, tables
 
+    watched = [name for name, line in w.lines().items() if line.on_bars]
     with w.warehouse.begin() as connection:
         loaded = derived.read(connection, tables.loads, where={"dataset": ["bars", "documents"]},
                               order=["-window_start"], limit=2 * 31)
@@ -61,6 +62,6 @@ def forgotten_days(w: Work) -> list[str]:
         whole = sorted((day for day in days if len(day.key) == len("2024-01-01") and day.end > newest - LOOK_BACK),
                        reverse=True)
         seen = derived.read(connection, tables.drift_reports, columns=["line", "as_of"], by="as_of",
-                            where={"line": list(w.lines())}, start=newest - LOOK_BACK)
+                            where={"line": watched}, start=newest - LOOK_BACK)
     counts = seen.groupby("as_of")["line"].nunique()
-    return tell("forgotten days", [day.key for day in whole if counts.get(day.end, 0) < len(w.lines())])
+    return tell("forgotten days", [day.key for day in whole if counts.get(day.end, 0) < len(watched)])

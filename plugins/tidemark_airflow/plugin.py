@@ -1,4 +1,4 @@
-"""What Tidemark adds to Airflow's interface: the way to MLflow.
+"""What Tidemark adds to Airflow's interface: the way to MLflow, and the data-quality pages.
 
 Airflow loads this file in the scheduler too, from which LocalExecutor forks its tasks; what is imported here does not
 have to be imported again for every task.
@@ -22,6 +22,7 @@ import tidemark_airflow.training
 import tidemark_airflow.upkeep
 import tidemark_airflow.watching  # noqa: F401
 from tidemark_airflow.lines import setting
+from tidemark_airflow.pages import PREFIX, pages
 from tidemark_airflow.timetables import DailyPartitions
 
 
@@ -39,3 +40,4 @@ class TidemarkPlugin(AirflowPlugin):
     name = "tidemark"
     timetables: ClassVar[list[Any]] = [DailyPartitions]
     external_views: ClassVar[list[dict[str, Any]]] = mlflow_views()
+    fastapi_apps: ClassVar[list[dict[str, Any]]] = [{"app": pages, "url_prefix": PREFIX, "name": "Tidemark"}]

@@ -23,7 +23,8 @@ def train_params() -> dict[str, Param]:
             "Why. One of bootstrap, schedule, data_drift, prediction_drift, performance, manual, or your own words "
             "(kept in the ledger beside `manual`). A request that is open already is served as it is.")),
         "as_of": Param(None, **text, title="As of", description=(
-            "Train with what was known at this time (UTC, ISO 8601). Empty: when the newest bar became available.")),
+            "Train with what was known at this time (UTC, ISO 8601). Empty: when the newest bar (or labelled text) "
+            "became available.")),
         "requested_by": Param("airflow", type="string", title="Requested by", description="Who asks; kept in the "
                               "ledger."),
         "force": Param(False, type="boolean", title="Take over", description=(
@@ -68,26 +69,28 @@ def _request(w: Work, name: str) -> Any:
     words = str(w.params.get("reason") or "manual")
     known = words in set(Reason)
     as_of = w.params.get("as_of")
+    facts = "bars" if w.line(name).on_bars else "labels"
     return RetrainRequest(
         line=name, reason=Reason(words) if known else Reason.MANUAL,
-        as_of=clock.parse(as_of) if as_of else newest_bar(w), requested_by=str(w.params.get("requested_by") or w.run),
+        as_of=clock.parse(as_of) if as_of else newest(w, facts),
+        requested_by=str(w.params.get("requested_by") or w.run),
         evidence={} if known else {"words": words})
 
 
-def newest_bar(w: Work) -> datetime:
-    """When the newest bar became available (UTC), or now if that is earlier.
+def newest(w: Work, facts: str = "bars") -> datetime:
+    """When the newest fact of a table became available (UTC), or now if that is earlier.
 
     Raises:
-        NotReady: the warehouse holds no bars yet.
+        NotReady: the warehouse holds none yet.
     """
     from pipelines.errors import NotReady
 
     with w.warehouse.begin() as connection:
-        newest = connection.exec_driver_sql(
-            "SELECT max(available_at) FROM ai_trading.bars WHERE available_at <= %s", (w.at,)).scalar_one()
-    if newest is None:
-        raise NotReady("the warehouse holds no bars; run the bootstrap DAG first")
-    return newest
+        found = connection.exec_driver_sql(
+            f"SELECT max(available_at) FROM ai_trading.{facts} WHERE available_at <= %s", (w.at,)).scalar_one()
+    if found is None:
+        raise NotReady(f"the warehouse holds no {facts}; run the bootstrap DAG first")
+    return found
 
 
 def as_request(claimed: Mapping[str, Any]) -> Any:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import date, timedelta
 
 from tidemark_airflow.context import Work, tell
+
+log = logging.getLogger(__name__)
 
 #: Partitions are made this long before they are needed (a write would make its own, but inside its transaction).
 AHEAD = timedelta(days=62)
@@ -31,6 +34,17 @@ def watchdog(w: Work) -> list[str]:
             configurations.record_version(connection, name, w.line_text(name), at=w.at)
     made = _ensure_months(w)
     return tell("findings", [*found, *([f"{made} monthly partitions were made ahead"] if made else [])])
+
+
+def freshness(w: Work) -> list[str]:
+    """Series whose newest fact is older than its deadline at the end of what was loaded: an event and a warning, once
+    per stale stretch. Returns those that are new."""
+    from pipelines.ingest import freshness as fresh
+
+    found = fresh.alarm(w.warehouse, w.settings.quality, at=w.at)
+    for sentence in found:
+        log.warning("%s", sentence)
+    return tell("stale", found)
 
 
 def bells(w: Work) -> list[str]:

@@ -20,6 +20,7 @@ DOORS = {
     "ccxt": ("pipelines/ingest/exchange.py",),
     "feedparser": ("pipelines/ingest/rss.py",),
     "httpx": ("pipelines/ingest/http.py",),
+    "jinja2": ("pipelines/ingest/quality_page.py",),
     "arch": ("pipelines/validation/significance/superior.py",),
     "evidently": ("pipelines/monitoring/evidently_report.py",),
     "vaderSentiment": ("pipelines/sentiment/rules.py",),

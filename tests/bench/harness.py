@@ -20,7 +20,8 @@ class Case:
     Attributes:
         work: how many ``unit`` one call does.
         same: whether the two results are equal; checked before anything is timed.
-        fresh: called before each run, untimed, to undo what the run before has left.
+        fresh: called before each run of ours, untimed, to undo what the run before has left.
+        fresh_peer: the same for the peer; ``fresh`` if left out.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Case:
     same: Callable[[Any, Any], bool]
     fresh: Callable[[], None] = lambda: None
     runs: int = 5
+    fresh_peer: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Result:
 
 
 def timed(case: Case, side: Callable[[], Any]) -> tuple[float, Any]:
-    case.fresh()
+    (case.fresh_peer or case.fresh if side is case.peer else case.fresh)()
     began = time.perf_counter()
     result = side()
     return time.perf_counter() - began, result

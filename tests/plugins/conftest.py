@@ -60,9 +60,11 @@ def in_task(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
     def enter(dag_id: str = "some_dag", *, partition: str | None = None, params: dict[str, Any] | None = None,
               run_type: str = "asset_triggered", run_id: str = "run-1", task_id: str = "some_task") -> Any:
+        pushed: dict[str, Any] = {}
         context = {
             "dag_run": SimpleNamespace(dag_id=dag_id, run_id=run_id, partition_key=partition, run_type=run_type),
-            "ti": SimpleNamespace(task_id=task_id, map_index=-1, try_number=1, pushed={}),
+            "ti": SimpleNamespace(task_id=task_id, map_index=-1, try_number=1, pushed=pushed,
+                                  xcom_push=lambda key, value: pushed.update({key: value})),
             "params": params or {}, "outlet_events": Events(), "partition_key": partition}
         monkeypatch.setattr("tidemark_airflow.context.get_current_context", lambda: context)
         return SimpleNamespace(**context)

@@ -25,9 +25,15 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
 
 def test_it_agrees_with_the_full_reader_on_every_line_we_ship() -> None:
     full = load_lines(Settings.model_fields["lines_dir"].default)
-    assert {(line.name, line.title, line.owner, line.approval, line.workers, line.symbols) for line in lines.lines()} \
-        == {(line.name, line.title, line.owner, line.gate.approval, line.search.workers, line.symbols)
+    assert {(line.name, line.title, line.owner, line.approval, line.workers, line.symbols,
+             line.on_bars) for line in lines.lines()} \
+        == {(line.name, line.title, line.owner, line.gate.approval, line.search.workers, line.symbols,
+             line.on_bars)
             for line in full.values()}
+
+
+def test_only_lines_on_bars_are_predicted_and_watched() -> None:
+    assert {line.name for line in lines.lines()} - {line.name for line in lines.bar_lines()} == {"text_polarity"}
 
 
 def test_its_defaults_are_those_of_the_settings() -> None:

@@ -97,7 +97,7 @@ def test_force_takes_over_from_a_dead_run(house: Warehouse, in_task: Callable[..
 def test_without_as_of_it_is_the_newest_bar(house: Warehouse, in_task: Callable[..., Any]) -> None:
     in_task(run_type="manual")
     with work() as w, pytest.raises(NotReady, match="bootstrap"):
-        training.newest_bar(w)
+        training.newest(w)
     opened = pd.to_datetime(["2024-02-01 00:00", "2024-02-01 01:00"], utc=True)
     facts.write(house, Kind.BARS, pd.DataFrame({
         "symbol": "A", "interval": "1h", "event_time": opened, "available_at": opened + pd.Timedelta("1h"),

@@ -6,20 +6,23 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pandas as pd
 import pytest
 from sqlalchemy import insert
 
 from pipelines.config import Settings
+from pipelines.contracts.columns import Kind
 from pipelines.contracts.line import load_lines
 from pipelines.contracts.records import Candidate, Reason, RetrainRequest
 from pipelines.contracts.window import Window
-from pipelines.store import Warehouse, ledger, loads, tables
+from pipelines.store import Warehouse, facts, ledger, loads, tables
 from tidemark_airflow import upkeep
 from tidemark_airflow.context import work
 from tidemark_airflow.ordering import PATIENCE, forgotten_days
 
 DAY = Window.day("2024-03-25")
-LINES = sorted(load_lines(Settings.model_fields["lines_dir"].default))
+SHIPPED = load_lines(Settings.model_fields["lines_dir"].default)
+LINES = sorted(name for name, line in SHIPPED.items() if line.on_bars)
 LINE = LINES[0]
 
 
@@ -54,6 +57,7 @@ def test_a_healthy_house_is_left_alone(house: Warehouse) -> None:
         assert upkeep.bells(w) == []
         upkeep.watchdog(w)
         assert upkeep.watchdog(w) == []  # the second time there is nothing left to do
+        assert upkeep.freshness(w) == []
 
 
 def test_a_day_that_one_line_has_not_seen_is_forgotten(house: Warehouse) -> None:
@@ -106,7 +110,7 @@ def test_months_are_made_ahead_and_lines_are_recorded(house: Warehouse) -> None:
     with house.begin() as connection:
         assert connection.exec_driver_sql(
             f"SELECT to_regclass('ai_trading.bars_{last:%Y_%m}') IS NOT NULL").scalar_one()
-        assert connection.exec_driver_sql("SELECT count(*) FROM ai_trading.line_configs").scalar_one() == len(LINES)
+        assert connection.exec_driver_sql("SELECT count(*) FROM ai_trading.line_configs").scalar_one() == len(SHIPPED)
 
 
 def test_mlflow_follows_the_ledger_and_dead_runs_are_ended(
@@ -118,3 +122,16 @@ def test_mlflow_follows_the_ledger_and_dead_runs_are_ended(
     monkeypatch.setattr(stage, "reap", lambda *_, at: ["a run was ended"])
     with work() as w:
         assert upkeep.reconcile(w) == ["an alias was set", "a run was ended"]
+
+
+def test_a_feed_that_went_silent_is_an_alarm_once(house: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
+    times = pd.date_range(DAY.start, periods=5, freq="h", unit="us")
+    facts.write(house, Kind.BARS, pd.DataFrame({
+        "symbol": "BTCUSDT", "interval": "1h", "event_time": times, "available_at": times + pd.Timedelta(hours=1),
+        "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 1.0, "source": "test"}))
+    loaded(house, DAY, timedelta(hours=1), "bars")
+    with work() as w:
+        assert upkeep.freshness(w) == ["bars of BTCUSDT 1h are stale: the newest came 19.0 h before the end of what "
+                                       "was loaded, 6 h are allowed"]
+        assert [record.levelname for record in caplog.records if "are stale" in record.message][:1] == ["WARNING"]
+        assert upkeep.freshness(w) == []

@@ -21,14 +21,34 @@ from pipelines.contracts.columns import SCHEMAS, FactSchema, Kind
 from pipelines.errors import ConfigError
 from pipelines.ingest.files import freqtrade
 
-Unit = Literal["auto", "iso", "date", "s", "ms", "us", "ns"]
+Unit = Literal["auto", "iso", "date", "s", "ms", "us", "ns", "shuffled"]
 _DELAY = re.compile(r"(\d{1,6}) ?(d|h|min|s)\Z")
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "min": timedelta(minutes=1), "s": timedelta(seconds=1)}
 Format = Literal["csv", "parquet", "jsonl", "freqtrade"]
+#: Kinds whose rows have a name of their own, and the column it stands in.
+NAMED = {Kind.DOCUMENTS: "doc_id", Kind.LABELS: "doc_id", Kind.TRADES: "trade_id"}
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _positive(value: str) -> str:
+    if _DELAY.match(value) is None:
+        raise ValueError(f"{value!r} is not a delay; write a whole number and d, h, min or s: 1d, 12h, 15min")
+    return value
+
+
+def _zoned(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("has no zone; write it with one, such as 2022-12-01T00:00:00Z")
+    return value
+
+
+def length(text: str) -> timedelta:
+    """How long ``1d``, ``12h``, ``15min`` or ``30s`` is."""
+    found = _DELAY.match(text)
+    return timedelta(0) if found is None else int(found[1]) * _UNITS[found[2]]
 
 
 class TimeSpec(_Strict):
@@ -36,7 +56,9 @@ class TimeSpec(_Strict):
 
     Attributes:
         unit: ``s``, ``ms``, ``us``, ``ns`` since 1970; ``iso``: ISO 8601 texts; ``date``: a day; ``auto``: numbers by
-            their size (seconds mixed with milliseconds are told apart value by value), texts as ISO 8601.
+            their size (seconds mixed with milliseconds are told apart value by value), texts as ISO 8601;
+            ``shuffled``: the set has no times, so the SHA-256 of the column's value picks an instant of ``[start,
+            start + over)``. The order is arbitrary and says nothing, but it stays, whatever is added to the set.
         format: strptime pattern, instead of a unit.
         zone: IANA zone of values without an offset. An offset in the value always wins.
     """
@@ -45,6 +67,8 @@ class TimeSpec(_Strict):
     unit: Unit = "auto"
     format: str | None = None
     zone: str = "UTC"
+    start: datetime | None = None
+    over: str | None = None
 
     @field_validator("zone")
     @classmethod
@@ -63,6 +87,11 @@ class TimeSpec(_Strict):
     def _one_way(self) -> TimeSpec:
         if self.format is not None and self.unit not in ("auto", "date"):
             raise ValueError("format and unit exclude each other; keep one")
+        if (self.unit == "shuffled") != (self.start is not None) or (self.start is None) != (self.over is None):
+            raise ValueError("start and over belong to unit = \"shuffled\", which needs both")
+        if self.start is not None and self.over is not None:
+            _zoned(self.start)
+            _positive(self.over)
         return self
 
 
@@ -71,17 +100,11 @@ class Delay(_Strict):
 
     delay: str
 
-    @field_validator("delay")
-    @classmethod
-    def _positive(cls, value: str) -> str:
-        if _DELAY.match(value) is None:
-            raise ValueError(f"{value!r} is not a delay; write a whole number and d, h, min or s: 1d, 12h, 15min")
-        return value
+    _check = field_validator("delay")(_positive)
 
     @property
     def length(self) -> timedelta:
-        found = _DELAY.match(self.delay)
-        return timedelta(0) if found is None else int(found[1]) * _UNITS[found[2]]
+        return length(self.delay)
 
 
 class At(_Strict):
@@ -89,12 +112,7 @@ class At(_Strict):
 
     at: datetime
 
-    @field_validator("at")
-    @classmethod
-    def _zoned(cls, value: datetime) -> datetime:
-        if value.tzinfo is None:
-            raise ValueError("has no zone; write it with one, such as 2022-12-01T00:00:00Z")
-        return value
+    _check = field_validator("at")(_zoned)
 
 
 def _time(value: Any) -> Any:
@@ -121,11 +139,13 @@ class Entry(_Strict):
         available: when it could be known: ``at_event``, ``at_close`` (a bar's end, a trade's closing),
             ``at_open_and_close`` (trades: the opening at once, the outcome as a revision when it closed), ``next_day``
             (midnight in the zone of ``time``), ``{delay = "1d"}``, ``{at = ...}`` or ``{column = ...}``.
-        identity: documents and trades: columns that name a row; left out, a digest of its content does.
+        identity: documents, labels and trades: columns that name a row; left out, a digest of its content does.
+        judgements: labels: the file's word for a judgement → our number, such as ``{positive = 1, negative = -1}``.
+        scale: labels: what the file's numbers are divided by, so that they lie between -1 and 1.
         duplicates: which row of the same key wins, in the order of the file. Left out, rows that contradict each
             other are refused.
         skip_missing: empty values mean "not observed" and are passed over, not refused.
-        text_limit: documents: characters that are kept.
+        text_limit: documents and labels: characters that are kept.
         symbols: the file's name of a symbol → ours.
     """
 
@@ -140,6 +160,8 @@ class Entry(_Strict):
     wide: dict[str, str] = Field(default_factory=dict)
     components: tuple[str, ...] = ()
     identity: tuple[str, ...] = ()
+    judgements: dict[str, float] = Field(default_factory=dict)
+    scale: float = Field(default=1.0, gt=0)
     symbols: dict[str, str] = Field(default_factory=dict)
     duplicates: Literal["first", "last"] | None = None
     skip_missing: bool = False
@@ -210,8 +232,13 @@ class Entry(_Strict):
             raise ValueError("wide and components are for indicators; remove them or set kind = \"indicators\"")
         if self.wide and {"name", "value"} & {*self.columns, *self.constants}:
             raise ValueError("wide already says names and values; remove name and value from columns and constants")
-        if self.identity and self.kind not in (Kind.DOCUMENTS, Kind.TRADES):
-            raise ValueError("identity is for documents and trades; bars and indicators are named by their columns")
+        if self.identity and self.kind not in NAMED:
+            raise ValueError("identity is for documents, labels and trades; bars and indicators are named by their "
+                             "columns")
+        if (self.judgements or self.scale != 1.0) and self.kind is not Kind.LABELS:
+            raise ValueError("judgements and scale are for labels; remove them or set kind = \"labels\"")
+        if self.available == "at_event" and self.kind is Kind.LABELS:
+            raise ValueError("nobody judges a text in the moment it is written; use a delay, at or a column")
         if self.available == "at_close" and self.kind not in (Kind.BARS, Kind.TRADES):
             raise ValueError("at_close is for bars and trades; use at_event, next_day, a delay or a column")
         if self.available == "at_open_and_close" and self.kind is not Kind.TRADES:

@@ -13,10 +13,10 @@ import pandas as pd
 from pipelines.contracts.columns import FactSchema, Kind
 from pipelines.contracts.records import Refused
 from pipelines.errors import ConfigError, SourceError
-from pipelines.ingest.checks import interval_length
+from pipelines.ingest.checks import EARLIEST, LATEST, interval_length, probable_unit
 from pipelines.ingest.files import tables
-from pipelines.ingest.files.manifest import At, Delay, Entry, TimeSpec
-from pipelines.ingest.files.times import read_times
+from pipelines.ingest.files.manifest import NAMED, At, Delay, Entry, TimeSpec
+from pipelines.ingest.files.times import other_unit, read_times
 from pipelines.ingest.payload import payload
 
 
@@ -90,6 +90,7 @@ def map_table(path: Path, entry: Entry, source: str) -> Facts:
         clocks["available_at"] = entry.available
     _name_rows(frame, raw, entry)
     _shape_texts(frame, entry)
+    _judge(frame, entry)
     if entry.components:
         frame["components"] = pd.Series([payload(row) for row in raw[list(entry.components)].to_dict("records")],
                                         dtype=object, index=frame.index)
@@ -124,8 +125,8 @@ def _mapping(entry: Entry, constants: set[str]) -> dict[str, str]:
     """Contract column → file column. Required ones fall back to their own name."""
     schema = entry.schema_
     given = {"event_time", "available_at", *constants, *entry.columns}
-    if entry.kind in (Kind.DOCUMENTS, Kind.TRADES):
-        given |= {"doc_id", "trade_id"}
+    if entry.kind in NAMED:
+        given.add(NAMED[entry.kind])
     if entry.wide:
         given |= {"name", "value"}
     implied = {name: name for name in (*schema.key, *schema.required) if name not in given}
@@ -156,12 +157,12 @@ def _lengths(interval: pd.Series) -> pd.Series:
 
 
 def _name_rows(frame: pd.DataFrame, raw: pd.DataFrame, entry: Entry) -> None:
-    """Symbols by our names, and a name for each document or trade."""
+    """Symbols by our names, and a name for each document, label or trade."""
     if entry.symbols and "symbol" in frame:
         frame["symbol"] = frame["symbol"].replace(entry.symbols)
-    if entry.kind not in (Kind.DOCUMENTS, Kind.TRADES):
+    if entry.kind not in NAMED:
         return
-    name = "doc_id" if entry.kind is Kind.DOCUMENTS else "trade_id"
+    name = NAMED[entry.kind]
     if name in frame:
         frame[name] = _joined(frame[[name]])
     elif entry.identity:
@@ -189,6 +190,15 @@ def _shape_texts(frame: pd.DataFrame, entry: Entry) -> None:
         frame["text"] = frame["text"].map(lambda text: text[:limit] if isinstance(text, str) else text)
 
 
+def _judge(frame: pd.DataFrame, entry: Entry) -> None:
+    """Words of judgement as numbers, and numbers on our scale; a word nobody has declared stays, to be refused."""
+    if entry.judgements:
+        frame["label"] = frame["label"].astype(object).map(lambda word: entry.judgements.get(str(word), word))
+    if entry.scale != 1.0:
+        numbers = pd.to_numeric(frame["label"], errors="coerce")
+        frame["label"] = (numbers / entry.scale).astype(object).where(numbers.notna(), frame["label"])
+
+
 def _to_long(frame: pd.DataFrame, raw: pd.DataFrame, entry: Entry) -> pd.DataFrame:
     parts = [frame.assign(name=name, value=raw[column].loc[frame.index]) for name, column in entry.wide.items()]
     return pd.concat(parts, ignore_index=True)
@@ -203,7 +213,13 @@ def _unreadable(path: Path, raw: pd.DataFrame, frame: pd.DataFrame, clocks: dict
         bad = frame[name].isna() & (reasons == "") & (True if needed else found.notna())
         how = spec.format or spec.unit
         reasons[bad] = [f"{spec.column} {str(value)[:60]!r} in {path.name} names no instant (read as {how} in "
-                        f"{spec.zone})" for value in found[bad]]
+                        f"{spec.zone}{other_unit(value, spec)})" for value in found[bad]]
+        if needed:
+            # Nobody asks for the window of such a row: left among the facts, it would never be refused.
+            outside = (reasons == "") & ((frame[name] < EARLIEST) | (frame[name] >= LATEST))
+            reasons[outside] = [
+                f"{name} {at.isoformat()} in {path.name} lies outside {EARLIEST.year} to {LATEST.year}; "
+                f"{probable_unit(at)}" for at in frame[name][outside]]
     lost = frame["available_at"].isna() & (reasons == "")
     reasons[lost] = f"nothing in {path.name} says when the row could be known"
     return reasons

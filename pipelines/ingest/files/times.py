@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+
 import numpy as np
 import pandas as pd
 
-from pipelines.ingest.files.manifest import TimeSpec
+from pipelines.ingest.files.manifest import TimeSpec, length
 
 TIME = "datetime64[us, UTC]"
 _OFFSET = r"(?:[Zz]|[+-]\d{2}:?\d{2}|[+-]\d{2})$"
@@ -21,7 +24,9 @@ _LIMIT = 2.5e17
 def read_times(raw: pd.Series, spec: TimeSpec) -> pd.Series:
     """Times in UTC, same index; NaT where a value is missing, cannot be read, or names no single instant (an hour
     that a clock shows twice or skips)."""
-    if isinstance(raw.dtype, pd.DatetimeTZDtype):
+    if spec.unit == "shuffled":
+        times = _shuffled(raw, spec)
+    elif isinstance(raw.dtype, pd.DatetimeTZDtype):
         times = raw.dt.tz_convert("UTC").dt.as_unit("us")
     elif pd.api.types.is_datetime64_dtype(raw.dtype):
         times = _localized(raw.dt.as_unit("us"), spec)
@@ -32,6 +37,23 @@ def read_times(raw: pd.Series, spec: TimeSpec) -> pd.Series:
     if spec.unit == "date":
         times = times.dt.tz_convert(spec.tz).dt.normalize().dt.tz_convert("UTC")
     return times.astype(TIME)
+
+
+def _shuffled(raw: pd.Series, spec: TimeSpec) -> pd.Series:
+    """An instant of the stated span for each value, uniform by its digest: equal values, equal instants."""
+    start, over = pd.Timestamp(spec.start), pd.Timedelta(length(spec.over or ""))
+    share = [None if pd.isna(value) else int.from_bytes(
+        hashlib.sha256(str(value).encode("utf-8", "backslashreplace")).digest()[:6], "big") / 2**48 for value in raw]
+    ticks = pd.Series(share, index=raw.index, dtype="float64") * (over // pd.Timedelta(microseconds=1))
+    return start + pd.to_timedelta(ticks.round(), unit="us").dt.as_unit("us")
+
+
+def other_unit(value: object, spec: TimeSpec) -> str:
+    """``; it looks like ms`` for a number whose size is that of another unit than the one it was read with."""
+    if spec.unit not in _MICROSECONDS or not re.match(_NUMBER, str(value)):
+        return ""
+    unit = next((name for size, name in _SIZES if abs(float(str(value))) < size), spec.unit)
+    return "" if unit == spec.unit else f"; it looks like {unit}"
 
 
 def _numbers(raw: pd.Series, spec: TimeSpec) -> pd.Series:

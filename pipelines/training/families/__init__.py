@@ -12,6 +12,7 @@ _MODULES = {
     "random_forest": "pipelines.training.families.random_forest",
     "xgboost": "pipelines.training.families.xgboost",
     "lightgbm": "pipelines.training.families.lightgbm",
+    "tfidf_linear": "pipelines.training.families.tfidf_linear",
 }
 
 

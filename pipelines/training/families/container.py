@@ -21,7 +21,7 @@ SCHEMA = "schema.json"
 #: The kinds of nodes in a schema whose constructors we have read: plain data, arrays without objects, and estimators
 #: whose state is set attribute by attribute. Not among them: functions, methods, partials, and reductions.
 LOADERS = frozenset({"ObjectNode", "DictNode", "ListNode", "TupleNode", "JsonNode", "TypeNode", "NdArrayNode",
-                     "DTypeNode", "TreeNode"})
+                     "DTypeNode", "SliceNode", "TreeNode"})
 #: Types that every file may hold: data without behaviour.
 DATA = frozenset({"builtins.dict", "builtins.list", "builtins.tuple", "builtins.str", "numpy.ndarray", "numpy.float64",
                   "numpy.int64", "numpy.dtype"})

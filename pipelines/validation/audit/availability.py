@@ -53,10 +53,10 @@ def _facts(facts: Facts, found: Found) -> Looked:
 
 def _frame(subject: Subject, frame: pd.DataFrame, found: Found) -> Looked:
     if "available_at" in frame.columns:
-        _first(found, "available_at", frame, frame["available_at"] < frame["event_time"] + BAR, "event_time",
+        _first(found, "available_at", frame, frame["available_at"] < frame["event_time"] + subject.bar, "event_time",
                "the row of {} is decided before its own bar has closed; stamp it with the close")
     if "label_end" in frame.columns:
-        closes = frame["event_time"] + BAR * (1 + subject.horizon)
+        closes = frame["event_time"] + subject.bar * (1 + subject.horizon)
         _first(found, "label_end", frame, frame["label_end"] < closes, "event_time",
                f"the label of {{}} is said to be known before the bar {subject.horizon} after it has closed, so the "
                "purge keeps rows that it has to drop; use the time its last bar was there")

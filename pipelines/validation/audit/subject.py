@@ -95,6 +95,7 @@ class Subject:
         fitters: by name.
         sources: feature → what it is made of (``kind:field``, field or table).
         horizon: bars from a row's decision to its outcome.
+        bar: how long after its ``event_time`` a row of ``frame`` is decided; 0 where rows are no bars.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Subject:
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     horizon: int = 1
     limits: Limits = field(default_factory=Limits)
+    bar: pd.Timedelta = BAR
     _whole: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
 
     def whole(self, build: Build) -> pd.DataFrame:

@@ -34,7 +34,7 @@ trials = 1
 
 def test_the_lines_that_ship() -> None:
     lines = load_lines(LINES)
-    assert sorted(lines) == ["calendar_1h", "direction_1h", "volatility_24h"]
+    assert sorted(lines) == ["calendar_1h", "direction_1h", "text_polarity", "volatility_24h"]
     for line in lines.values():
         folds = line.walk_forward
         assert folds.history_days == folds.train_days + folds.test_days * folds.search_folds + folds.evidence_days
@@ -98,3 +98,51 @@ def test_names_that_follow_from_the_line() -> None:
     assert (line.experiment, line.registered_model) == ("tidemark/tiny_1h", "tidemark.tiny_1h")
     assert (line.bar, line.horizon) == (timedelta(hours=1), timedelta(hours=3))
     assert Costs(fee_bps=2, slippage_bps=1).one_way == pytest.approx(0.0003)
+
+
+TEXTS = """
+name = "tiny_texts"
+title = "Tiny"
+[target]
+kind = "polarity"
+[features]
+groups = ["words"]
+[walk_forward]
+train_days = 10
+test_days = 2
+search_folds = 2
+evidence_days = 4
+[search]
+families = ["tfidf_linear"]
+trials = 1
+[gate]
+shadow = { when = "never" }
+rollback = { watch_days = 0 }
+[retrain]
+on = []
+"""
+
+
+def test_a_line_that_learns_from_texts() -> None:
+    line = parse_line(TEXTS)
+    assert (line.on_bars, line.target.horizon_bars, line.target.neutral, line.target.sources) == (False, 1, 0.1, ())
+    assert parse_line(MINIMAL).on_bars
+    parse_line(MINIMAL).require_bars("predict")
+    with pytest.raises(ConfigError, match="tiny_texts learns from labelled texts, and there are no bars to watch"):
+        line.require_bars("watch")
+    with pytest.raises(ConfigError, match=r"target\.horizon_bars: Field required"):
+        parse_line(MINIMAL.replace("horizon_bars = 3", ""))
+
+
+@pytest.mark.parametrize(("old", "new", "words"), [
+    ('kind = "polarity"', 'kind = "polarity"\nhorizon_bars = 24', "a text has no horizon"),
+    ('title = "Tiny"', 'title = "Tiny"\nsymbols = ["A"]', "name target.sources"),
+    ("[retrain]", "[costs]\n[retrain]", "nobody trades a label"),
+    ('shadow = { when = "never" }', "", r"gate\.shadow\.when = \"never\""),
+    ("rollback = { watch_days = 0 }", "", r"gate\.rollback\.watch_days = 0"),
+    ("on = []", "", r"retrain\.on = \[\]"),
+    ('kind = "polarity"', 'kind = "polarity"\nneutral = 0', "target.neutral"),
+])
+def test_what_only_makes_sense_for_bars_is_refused_with_its_remedy(old: str, new: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        parse_line(TEXTS.replace(old, new))

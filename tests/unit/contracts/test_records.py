@@ -51,6 +51,13 @@ def test_schemas_name_the_fact_and_require_their_own_columns(kind: Kind) -> None
     assert set(schema.required) <= set(schema.values)
     assert set(schema.values.values()) <= {"float", "str", "json", "time"}
     assert len(set(schema.columns)) == len(schema.columns)
+    assert set(schema.columns) == {*schema.key, "available_at", *schema.values}
+    assert set(schema.outcomes) <= set(schema.values)
+    for name, column in schema.declared.items():
+        assert column.meaning, name
+        assert bool(column.unit) == (column.type in ("float", "time")), name
+        assert not (column.allowed and column.type != "str"), name
+        assert column.type == "float" or (column.above, column.at_least) == (None, None), name
     assert "available_at" in schema.columns
 
 

@@ -60,6 +60,15 @@ class TestSentiment:
         frame = computed(sentiment, rows(warehouse, ("A", START + timedelta(minutes=minutes))))
         assert frame["sentiment_mean_4h"].iloc[0] == mean
 
+    @pytest.mark.parametrize(("minutes", "mean"), [(600, 0.1), (609.9, 0.1), (610, 0.2), (637, 0.3), (659, 0.1)])
+    def test_a_row_reads_the_newest_ten_minutes(self, warehouse: Warehouse, minutes: float, mean: float) -> None:
+        """Where they are missing (at 10:50 here) the full hour stands in: history has hours only."""
+        self.write(warehouse, ("A", "4h", 10, 1, 0.1, 0, 0), ("A", "4h", 10 + 1 / 6, 1, 0.2, 0, 0),
+                   ("A", "4h", 10.5, 1, 0.3, 0, 0), ("A", "4h", 11, 1, 0.9, 0, 0), ("A", "4h", 6, 1, -0.5, 0, 0))
+        frame = computed(sentiment, rows(warehouse, ("A", START + timedelta(minutes=minutes))))
+        assert frame["sentiment_mean_4h"].iloc[0] == mean
+        assert frame["sentiment_change_4h"].iloc[0] == pytest.approx(mean + 0.5)
+
     def test_silence_is_not_zero_yet(self, warehouse: Warehouse) -> None:
         """The group says NaN; the catalog's neutral value is applied to it by the matrix."""
         self.write(warehouse, ("A", "4h", 10, 0, np.nan, 0, 0), ("A", "1d", 10, 0, np.nan, 0, 0))

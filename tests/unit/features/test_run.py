@@ -101,7 +101,7 @@ class TestTraining:
     def test_rows_labels_and_baseline(self, loaded: Warehouse, kind: str, horizon: int) -> None:
         rules, as_of = line(kind, horizon, 48, groups=("returns", "time")), START + 18.3 * DAY
         ref, frame = snapshot.training(loaded, rules, as_of)
-        assert list(frame.columns) == [*FEATURE_META, *feature_names(frame), *LABEL_COLUMNS, *NAIVE]
+        assert list(frame.columns) == [*FEATURE_META, *feature_names(frame), *LABEL_COLUMNS, NAIVE[0]]
         pd.testing.assert_frame_equal(snapshots.get(loaded, ref.digest), frame, check_exact=True)
         assert (frame["label_end"] <= pd.Timestamp(as_of)).all()
         assert (frame["label_end"] > frame["available_at"]).all()

@@ -50,6 +50,26 @@ def test_an_outside_server_takes_the_place_of_the_embedded_one(home: Home, setti
     assert names(stack.prepare(home, settings)) == expected
 
 
+def test_a_server_that_plays_the_sources_is_one_component_more_and_the_sources_lead_to_it(home: Home) -> None:
+    plan = stack.prepare(home, {"TIDEMARK_REPLAY__SERVE": "true", "TIDEMARK_REPLAY__FAULTS": "429,cut",
+                                "TIDEMARK_X__URL": "https://x.example"})
+    assert names(plan) == [*EMBEDDED[:2], "replay", *EMBEDDED[2:]]
+    server = part(plan, "replay")
+    assert server.argv[server.argv.index("--faults") + 1] == "429,cut"
+    tasks = part(plan, "scheduler").env
+    assert tasks["TIDEMARK_EXCHANGE__URL"] == tasks["TIDEMARK_CBOE__URL"] == server.url
+    assert tasks["TIDEMARK_X__URL"] == "https://x.example"  # what the user says counts
+    assert config.load({"TIDEMARK_HOME": str(home.path)}).exchange.url == server.url
+
+
+def test_a_server_that_played_the_sources_once_does_not_stay_for_the_next_up(home: Home) -> None:
+    stack.prepare(home, {"TIDEMARK_REPLAY__SERVE": "true"})
+    passed_on = config.read_env_file(home.stack_env)
+    again = stack.given({key: value for key, value in passed_on.items() if "REPLAY" not in key}, home)
+    assert "TIDEMARK_EXCHANGE__URL" not in again
+    assert names(stack.prepare(home, again)) == EMBEDDED
+
+
 def test_what_is_needed_exists_and_comes_first(home: Home) -> None:
     plan = stack.prepare(home, {})
     for number, item in enumerate(plan.components):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import httpx
+import pandas as pd
 import pytest
 
 from infra.replay import Faults, Replay, World
@@ -31,7 +32,7 @@ def test_faults_of_the_wire_take_turns_and_let_the_second_try_through():
 
 
 def test_unknown_faults_are_named():
-    with pytest.raises(ValueError, match="no fault earthquake; there are 429, 500, stall"):
+    with pytest.raises(ConfigError, match="no fault earthquake; there are 429, 500, stall"):
         Faults.parse("429,earthquake")
 
 
@@ -48,6 +49,66 @@ def test_only_what_is_known_by_then_is_shown():
     world = World({Kind.BARS: truth(Kind.BARS)}, upto=ALL.start.replace(day=3))
     assert world.rows(Kind.BARS)["available_at"].max() < ALL.start.replace(day=3)
     assert len(world.rows(Kind.INDICATORS)) == 0
+
+
+def test_at_a_time_each_fact_is_in_its_newest_version_out_by_then():
+    at = pd.Timestamp("2024-01-05T00:00Z")
+    first = truth(Kind.BARS).iloc[[0]].assign(available_at=at, close=1.0)
+    later = first.assign(available_at=at + pd.Timedelta(hours=3), close=2.0)
+    world = World({Kind.BARS: pd.concat([first, later], ignore_index=True)})
+    closes = []
+    for hours in (0, 1, 4):
+        world.turn_to(at + pd.Timedelta(hours=hours))
+        closes.append(world.rows(Kind.BARS)["close"].tolist())
+    world.turn_to(None)
+    assert [*closes, world.rows(Kind.BARS)["close"].tolist()] == [[], [1.0], [2.0], [1.0, 2.0]]
+
+
+def test_with_a_clock_a_feed_mends_its_facts_after_a_day():
+    bars = truth(Kind.BARS)
+    world = World({Kind.BARS: bars}, frozenset({"late", "revised", "nan"}))
+    day = pd.Timestamp("2024-01-05T00:00Z")
+    of_day = bars[(bars["available_at"] >= day) & (bars["available_at"] < day + pd.Timedelta(days=1))]
+
+    def seen(upto: pd.Timestamp) -> pd.DataFrame:
+        world.turn_to(upto)
+        rows = world.rows(Kind.BARS)
+        return rows[rows["available_at"].isin(of_day["available_at"])]
+
+    young, old = seen(day + pd.Timedelta(days=1)), seen(day + pd.Timedelta(days=2))
+    marks = {fault: len(world.struck(Kind.BARS, fault).index.intersection(of_day.index))
+             for fault in ("late", "revised", "nan")}
+    assert min(marks.values()) > 0
+    assert len(young) == len(of_day) - marks["late"]
+    assert young["close"].isna().sum() == marks["nan"]
+    assert old["close"].astype(float).tolist() == of_day.sort_values("event_time", kind="stable")["close"].tolist()
+
+
+def test_a_server_knows_when_it_published_a_text_not_when_it_was_written():
+    frame = truth(Kind.DOCUMENTS)
+    assert (frame["event_time"] < frame["available_at"]).any()
+    told = World({Kind.DOCUMENTS: frame}).published().rows(Kind.DOCUMENTS)
+    assert (told["event_time"] == told["available_at"]).all()
+    assert set(told["doc_id"]) == set(frame["doc_id"])
+
+
+def test_its_clock_is_a_file_that_is_read_at_every_request(tmp_path):
+    clock = tmp_path / "now"
+    with Replay(World({Kind.INDICATORS: truth(Kind.INDICATORS)}), clock=clock) as server:
+        def days() -> int:
+            return len(httpx.get(f"{server.url}/fng/?limit=0").json()["data"])
+
+        whole = days()
+        clock.write_text("2024-01-04T00:10:00+00:00")
+        third = days()
+        clock.write_text("2024-01-05T00:10:00+00:00\n")
+        assert (whole, third, days()) == (10, 3, 4)
+
+
+def test_no_fault_hides_whether_it_is_well(replay):
+    server = replay("500!")
+    assert httpx.get(f"{server.url}/fng/").status_code == 500
+    assert httpx.get(f"{server.url}/health").text == "well"
 
 
 def test_it_listens_on_loopback_and_knows_its_paths(replay):

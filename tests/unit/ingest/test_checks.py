@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipelines.contracts.columns import SCHEMAS, Kind
 from pipelines.errors import ContractError
-from pipelines.ingest.checks import check, examine, interval_length
+from pipelines.ingest.checks import check, examine, interval_length, probable_unit
 
 T = pd.Timestamp("2024-03-01 10:00", tz="UTC")
 HOUR = pd.Timedelta(hours=1)
@@ -26,6 +26,8 @@ GOOD: dict[Kind, dict[str, Any]] = {
     Kind.TRADES: {"source": "test", "trade_id": "1", "event_time": T, "available_at": T + HOUR, "symbol": "ADABTC",
                   "side": "long", "entry_price": 2.0, "size": 1.0, "closed_at": T + HOUR, "exit_price": 2.1,
                   "profit_ratio": 0.05, "exit_reason": "target"},
+    Kind.LABELS: {"source": "test", "doc_id": "a", "event_time": T, "available_at": T + HOUR, "text": "hello",
+                  "label": -0.5, "raters": 3.0},
 }
 
 
@@ -79,9 +81,21 @@ BAD_ROWS = [
     (Kind.BARS, {"event_time": pd.NaT}, "event_time is missing"),
     (Kind.BARS, {"available_at": pd.NaT}, "available_at is missing"),
     (Kind.BARS, {"event_time": pd.Timestamp("1970-01-20T17:00Z")},
-     "event_time 1970-01-20T17:00:00+00:00 lies outside 1980 to 2100; is its unit right?"),
+     "event_time 1970-01-20T17:00:00+00:00 lies outside 1980 to 2100; it looks like seconds read as milliseconds, and "
+     "would be 2023-12-17T08:00:00+00:00"),
+    (Kind.BARS, {"event_time": pd.Timestamp("1970-01-01T00:28:24Z")},
+     "event_time 1970-01-01T00:28:24+00:00 lies outside 1980 to 2100; it looks like seconds read as microseconds, and "
+     "would be 2023-12-31T05:20:00+00:00"),
     (Kind.BARS, {"available_at": pd.Timestamp("2100-01-01T00:00Z")},
      "available_at 2100-01-01T00:00:00+00:00 lies outside 1980 to 2100; is its unit right?"),
+    (Kind.LABELS, {"label": 4}, "label 4.0 lies outside -1 to 1; divide it by its scale"),
+    (Kind.LABELS, {"label": "good"}, "label good is not a number"),
+    (Kind.LABELS, {"label": None}, "label is missing"),
+    (Kind.LABELS, {"raters": 0.0}, "raters 0.0 is below 1"),
+    (Kind.LABELS, {"text": " "}, "text is empty"),
+    (Kind.LABELS, {"available_at": T},
+     "judged at 2024-03-01T10:00:00+00:00, not after it was written at 2024-03-01T10:00:00+00:00: nobody has read it "
+     "yet"),
     (Kind.DOCUMENTS, {"text": ""}, "text is empty"),
     (Kind.DOCUMENTS, {"text": "\n\t "}, "text is empty"),
     (Kind.DOCUMENTS, {"text": None}, "text is missing"),
@@ -116,6 +130,19 @@ def test_a_bad_row_is_refused_with_its_reason(kind, change, reason):
     assert [row.reason for row in checked.refused] == [reason]
     assert (checked.refused[0].source, checked.refused[0].kind) == ("feed", kind.value)
     assert len(checked.clean) == 1
+
+
+@pytest.mark.parametrize(("factor", "said"), [
+    (10**-3, "seconds read as milliseconds"), (10**-6, "seconds read as microseconds"),
+    (10**-9, "seconds read as nanoseconds"), (10**3, "milliseconds read as seconds"),
+    (1, "is its unit right?"), (10, "is its unit right?")])
+def test_a_time_in_the_wrong_unit_says_which(factor, said):
+    at = pd.Timestamp(np.datetime64(round(T.timestamp() * 1e6 * factor), "us")).tz_localize("UTC")
+    if factor == 1:
+        at += pd.Timedelta(days=365 * 80)
+    assert said in probable_unit(at)
+    if factor not in (1, 10):
+        assert "would be 2024-03-01T" in probable_unit(at)
 
 
 @pytest.mark.parametrize(("kind", "change"), [

@@ -231,7 +231,7 @@ def test_only_what_was_asked_for(replay, pointed):
     provider = providers.create("exchange", pointed(server))
     assert provider.symbols() == ("BTCUSDT", "ETHUSDT")
     assert provider.fetch(ALL, [Kind.DOCUMENTS]).frames == {}
-    assert server.requests == []
+    assert not server.requests
     assert set(provider.fetch(ALL, [Kind.BARS], ["ETHUSDT"]).frames[Kind.BARS]["symbol"]) == {"ETHUSDT"}
 
 

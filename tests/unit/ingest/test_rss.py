@@ -172,7 +172,7 @@ def test_encodings(replay, pointed, monkeypatch, encoding, head):
     spoil(monkeypatch, lambda body: head + text)
     if encoding == "utf-16":  # whose end is no text that a torn answer could be told by
         with pytest.raises(SourceUnavailable, match="its text is cut off"):
-            fetch(pointed(replay(), http={"attempts": 1, "rate": 1000}))
+            fetch(pointed(replay(), http={"attempts": 1, "rate": 1000, "timeout": 10}))
         return
     found, bad = documents(fetch(pointed(replay())))
     assert {name: title for name, (_, title, _) in found.items()} == {name: f"caf\u00e9 {name}" for name in "abcd"}

@@ -108,3 +108,25 @@ def test_evidence_and_snapshot_have_to_fit(world: World) -> None:
     damaged = world.put(cut, "training", AS_OF, AS_OF + DAY)
     with pytest.raises(ContractError, match="rows that its training snapshot lacks"):
         evidence.assemble(world.warehouse, world.settings, world.line, replace(later, snapshot_digest=damaged.digest))
+
+
+def test_of_texts_the_lexicon_is_what_has_to_be_beaten(world: World) -> None:
+    """The same rows, judged once with a lexicon that knows more than the candidate and once with one that knows
+    nothing."""
+    candidate = world.train(AS_OF)
+    rows, tried = (snapshots.get(world.warehouse, digest) for digest in (
+        candidate.evidence_digest, candidate.search_digest))
+    for sharp in (True, False):
+        both = [part.assign(lexicon=np.where(part["y"] == 1, 0.7, 0.3) if sharp else 0.9) for part in (rows, tried)]
+        found = evidence.judged(world.line, candidate, *both, None)
+        assert list(found.losses.columns) == ["candidate", "base_rate", "persistence", "lexicon"]
+        verdict = decide(found, world.line.gate)
+        assert (found.opponent == "lexicon") == sharp
+        assert verdict.outcome is (Outcome.REJECT if sharp else Outcome.PROMOTE), verdict.reasons
+        if sharp:
+            assert "Significantly worse than lexicon" in verdict.reasons[0]
+        # Beside a champion the lexicon stays a floor: nobody who is significantly worse than it is promoted.
+        third = evidence.judged(world.line, candidate, *(part.assign(champion=0.5) for part in both), 1)
+        assert third.opponent == "champion"
+        floor = [reason for reason in decide(third, world.line.gate).reasons if "naive lexicon" in reason]
+        assert len(floor) == int(sharp)

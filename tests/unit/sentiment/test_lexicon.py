@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from infra.studies import sentiment_quality
-from pipelines.sentiment import lexicon, scorer
+from pipelines.sentiment import lexicon, quality, scorer
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "labelled_sentiment"
 
@@ -67,9 +66,9 @@ def test_better_than_vader_on_labelled_finance_texts_that_nobody_looked_at(name:
     if not path.exists():
         pytest.skip(f"{path} is not here: the labelled texts are development data")
     frame = pd.read_parquet(path)
-    frame = frame[sentiment_quality.held_out(frame["text"])]
+    frame = frame[frame["text"].map(quality.is_held_out)]
     truth = frame["label"].map({"positive": 1, "neutral": 0, "negative": -1}).to_numpy()
-    ours, theirs = (sentiment_quality.accuracy(truth, scorer.score(frame["text"].tolist(), lexicon=name)["compound"])
+    ours, theirs = (quality.accuracy(truth, scorer.score(frame["text"].tolist(), lexicon=name)["compound"])
                     for name in ("tidemark", "vader"))
     assert ours > theirs + gain
 

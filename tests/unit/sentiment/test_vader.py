@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SPECIAL_CASES, SentimentIntensityAnalyzer
 
-from pipelines.sentiment import rules, vader
+from pipelines.sentiment import rules, vader, words
 from pipelines.sentiment.figures import rounded
 from pipelines.sentiment.vader import Analyzer
 
@@ -120,14 +120,15 @@ def test_equals_the_reference_on_labelled_texts(name: str) -> None:
 def test_many_texts_at_once_equal_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [*fuzzed(11, 300), "", "but", "no", "good", "İ" * 70, "\ud800 good \U0001f600\udfff", "x" * 100]
     alone = [tuple(OURS.score(text)) for text in texts]
-    for size in (1, 100, 1_000_000):
+    for size, few in itertools.product((1, 100, 1_000_000), (0, 1_000_000)):
         monkeypatch.setattr(vader, "BATCH_CHARACTERS", size)
+        monkeypatch.setattr(words, "_FEW", few)
         assert [tuple(row) for row in OURS.score_many(texts).tolist()] == alone
 
 
 def test_forgetting_words_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = fuzzed(12, 200)
-    monkeypatch.setattr(vader, "REMEMBERED", 3)
+    monkeypatch.setattr(words, "REMEMBERED", 3)
     assert Analyzer().score_many(texts).tolist() == OURS.score_many(texts).tolist()
 
 

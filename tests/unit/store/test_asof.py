@@ -202,3 +202,26 @@ def test_questions_that_make_no_sense_are_refused(shared_warehouse: Warehouse) -
 
 def test_a_partition_ends_before_its_end() -> None:
     assert asof.just_before(T0) == datetime(2024, 1, 31, 19, 59, 59, 999999, tzinfo=UTC)
+
+
+def test_arrivals_and_first_arrivals(warehouse: Warehouse) -> None:
+    def posts(*rows: tuple[str, str, float, str]) -> pd.DataFrame:
+        """(source, id, minutes after T0 when available, text)"""
+        known = pd.to_datetime([T0 + timedelta(minutes=row[2]) for row in rows], utc=True).as_unit("us")
+        return pd.DataFrame({
+            "source": [row[0] for row in rows], "doc_id": [row[1] for row in rows],
+            "event_time": pd.DatetimeIndex([T0 - HOUR] * len(rows)).as_unit("us"), "available_at": known,
+            "kind": "post", "title": None, "text": [row[3] for row in rows], "url": None, "engagement": 1.0})
+
+    facts.write(warehouse, Kind.DOCUMENTS, posts(
+        ("a", "1", 0, "x"), ("a", "2", 10, "x"), ("a", "3", 10 + 1 / 60, "x"), ("b", "4", 19, "x"),
+        ("b", "5", 40, "x")))
+    facts.write(warehouse, Kind.DOCUMENTS, posts(("a", "1", 25, "edited")))
+    span = {"start": T0, "end": T0 + HOUR}
+    first = int(T0.timestamp()) // 600
+    found = asof.arrivals(warehouse, as_of=T0 + timedelta(minutes=30), step=timedelta(minutes=10), **span)
+    assert found.to_numpy().tolist() == [
+        ["a", first, 1], ["a", first + 1, 1], ["a", first + 2, 1], ["a", first + 3, 1], ["b", first + 2, 1]]
+    assert asof.count(warehouse, Kind.DOCUMENTS, as_of=T0 + timedelta(minutes=30), **span) == 4
+    later = {"start": T0 + timedelta(minutes=20), "end": T0 + HOUR}
+    assert asof.count(warehouse, Kind.DOCUMENTS, as_of=T0 + HOUR, **later) == 1  # an edit is no first arrival

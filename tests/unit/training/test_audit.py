@@ -32,7 +32,7 @@ from pipelines.validation.splits import plan
 from tests.unit.training.conftest import make_frame, make_line
 
 DAYS = 125
-LINES = load_lines(config.ROOT / "mlflow" / "lines")
+LINES = {name: line for name, line in load_lines(config.ROOT / "mlflow" / "lines").items() if line.on_bars}
 
 
 @pytest.fixture(scope="module")

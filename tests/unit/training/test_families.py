@@ -4,6 +4,7 @@ import io
 import math
 import subprocess
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def write(model: object, family: str, directory: Path) -> Path:
 
 
 def test_the_registry_knows_its_families() -> None:
-    assert families.names() == ("logistic_regression", "random_forest", "xgboost", "lightgbm")
+    assert families.names() == ("logistic_regression", "random_forest", "xgboost", "lightgbm", "tfidf_linear")
     with pytest.raises(ConfigError, match=r"unknown model family 'oracle'.*xgboost"):
         families.get("oracle")
 
@@ -73,7 +74,7 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(
     first, again, other = (family.fit(features, labels, NAMES, family.defaults, seed) for seed in (3, 3, 4))
     assert first.fingerprint() == again.fingerprint()
     assert first.predict(features).tobytes() == again.predict(features).tobytes()
-    if name != "logistic_regression":  # its optimum is unique
+    if name not in ("logistic_regression", "tfidf_linear"):  # their optimum is unique
         assert first.fingerprint() != other.fingerprint()
 
 
@@ -188,7 +189,7 @@ def test_a_pipeline_of_other_steps_is_refused_though_its_types_are_known(
         family.load(tmp_path, NAMES)
 
 
-@pytest.mark.parametrize("name", ["logistic_regression", "random_forest"])
+@pytest.mark.parametrize("name", ["logistic_regression", "random_forest", "tfidf_linear"])
 def test_the_same_model_is_the_same_file(name: str, data: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     family = families.get(name)
     one, other = (family.fit(*data, NAMES, family.defaults, seed=1) for _ in range(2))
@@ -221,7 +222,7 @@ def test_the_padding_of_stored_records_is_empty(data: tuple[np.ndarray, np.ndarr
 
 @pytest.mark.parametrize(("name", "file"), [
     ("logistic_regression", "model.skops"), ("random_forest", "model.skops"), ("xgboost", "model.ubj"),
-    ("lightgbm", "model.lgb")])
+    ("lightgbm", "model.lgb"), ("tfidf_linear", "model.skops")])
 def test_a_broken_or_missing_file_is_refused(name: str, file: str, tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
     with pytest.raises(UnsafeArtifact, match=rf"no {file} at .*model\.pkl"):
@@ -259,3 +260,55 @@ def test_requirements_are_exact_pins() -> None:
 
     assert f"lightgbm=={lightgbm.__version__}" in requirements(families.get("lightgbm"))
     assert all("==" in pin for pin in requirements(families.get("random_forest")))
+
+
+@pytest.fixture(scope="module")
+def counts() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Word counts, one of which tells the label, and one number that tells a little."""
+    rng = np.random.default_rng(0)
+    words = rng.poisson(0.2, (400, 30)).astype(float)
+    number = rng.standard_normal(400)
+    labels = (words[:, 7] - words[:, 8] + 0.3 * number + 0.3 * rng.standard_normal(400) > 0).astype(float)
+    return np.column_stack([number, words]), labels, ("lexicon_compound", *(f"word_{n:04d}" for n in range(30)))
+
+
+def test_words_are_weighted_and_numbers_standardised_as_by_hand(
+        counts: tuple[np.ndarray, np.ndarray, tuple[str, ...]], tmp_path: Path) -> None:
+    """Against the formulas: (1 + ln tf) (1 + ln((1 + n) / (1 + df))), rows of length one; and scikit-learn's own."""
+    features, labels, names = counts
+    family = families.get("tfidf_linear")
+    model = family.fit(features, labels, names, {"C": 2.0}, seed=1)
+    words, rows = features[:, 1:], len(features)
+    with np.errstate(divide="ignore"):
+        weights = np.where(words > 0, 1 + np.log(words), 0.0)
+    weights = weights * (1 + np.log((1 + rows) / (1 + (words > 0).sum(axis=0))))
+    length = np.sqrt((weights**2).sum(axis=1, keepdims=True))
+    weights = np.divide(weights, length, out=np.zeros_like(weights), where=length > 0)
+    number = (features[:, :1] - features[:, :1].mean()) / features[:, :1].std()
+    peer = LogisticRegression(C=2.0, max_iter=500).fit(np.hstack([weights, number]), labels)
+    expected = peer.predict_proba(np.hstack([weights, number]))[:, 1]
+    assert np.allclose(model.predict(features), expected, atol=1e-4)
+    assert np.allclose(model.native().predict_proba(features)[:, 1], model.predict(features), rtol=1e-12)
+    assert set(np.argsort(model.importance())[-2:]) == {8, 9}  # names: one number stands before the words
+    shap = model.contributions(features)
+    chances = model.predict(features)
+    assert np.allclose(shap.sum(axis=1) - shap[0].sum(), np.log(chances / (1 - chances)) - np.log(
+        chances[0] / (1 - chances[0])), atol=1e-9)
+    assert (shap[:, 1:][words == 0] == 0).all()  # a word that is not there says nothing
+    loaded = family.load(write(model, "tfidf_linear", tmp_path), names)
+    assert loaded.fingerprint() == model.fingerprint()
+    assert loaded.predict(features).tobytes() == chances.tobytes()
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda native: native["columns"].transformers_.reverse() or native.steps.reverse(),
+    lambda native: native["columns"].transformers_.__setitem__(0, ("words", native["model"], [1])),
+    lambda native: native["columns"].transformers_.__setitem__(1, ("letters", native["model"], [1]))])
+def test_a_pipeline_of_other_parts_is_refused(
+        counts: tuple[np.ndarray, np.ndarray, tuple[str, ...]], spoil: Callable[..., object], tmp_path: Path) -> None:
+    family = families.get("tfidf_linear")
+    native = family.fit(*counts, {"C": 1.0}, seed=1).native()
+    spoil(native)
+    skops.io.dump(native, tmp_path / "model.skops")
+    with pytest.raises(UnsafeArtifact, match=r"not the pipeline columns \(words, numbers\), model"):
+        family.load(tmp_path, counts[2])

@@ -5,6 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 
 from pipelines.contracts.line import Line
 from pipelines.contracts.records import EVIDENCE_COLUMNS
@@ -99,3 +100,24 @@ def test_the_planted_edge_is_found_and_noise_is_not(line: Line) -> None:
                         - metrics.losses(found["y"], found["candidate"])).mean()
     assert losses[1.0] > 0.02
     assert losses[0.0] < 0.005
+
+
+def test_the_lexicon_is_a_baseline_of_texts_fitted_on_the_training_rows_alone(line: Line, frame: pd.DataFrame) -> None:
+    compound = np.tanh(frame["sentiment_4h"].to_numpy())
+    texts = frame.drop(columns="base_prev_label").assign(base_compound=compound)
+    folds = plan(line, texts).evidence
+    found = fit.out_of_sample(fit.matrix(texts), folds, FAMILY, PARAMS, seed=1)
+    assert tuple(found.columns) == (*EVIDENCE_COLUMNS, "lexicon")
+    assert found["persistence"].equals(found["base_rate"])  # nobody's label comes before a text's
+    for fold in folds:
+        mine = found[found["fold"] == fold.number]
+        # Platt's sigmoid by another library: Newton on the same two parameters.
+        fitted = sm.Logit(texts["y"].iloc[fold.train], sm.add_constant(compound[fold.train])).fit(disp=0)
+        expected = texts.iloc[fold.test][["symbol", "event_time"]].assign(
+            p=fitted.predict(sm.add_constant(compound[fold.test], has_constant="add")))
+        both = mine.merge(expected, on=["symbol", "event_time"])
+        assert np.allclose(both["lexicon"], both["p"], atol=2e-3)  # ours is regularised, hardly
+    spoiled = texts.assign(y=texts["y"].where(texts["label_end"] < folds[0].test_start, 1 - texts["y"]))
+    after = fit.out_of_sample(fit.matrix(spoiled), folds[:1], FAMILY, PARAMS, seed=1)
+    first = found[found["fold"] == 0].reset_index(drop=True)
+    assert after["lexicon"].equals(first["lexicon"])

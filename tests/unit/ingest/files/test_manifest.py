@@ -58,7 +58,9 @@ def test_delay_is_a_length_of_time():
     ("columns = { available_at = 'o' }", r"times are set by time and available"),
     ("columns = { symbol = 's' }", r"\['symbol'\] are both a column and a constant"),
     ("wide = { vix = 'close' }", r"wide and components are for indicators"),
-    ("identity = ['a']", r"identity is for documents and trades"),
+    ("identity = ['a']", r"identity is for documents, labels and trades"),
+    ("judgements = { good = 1 }", r"judgements and scale are for labels"),
+    ("scale = 4", r"judgements and scale are for labels"),
     ("symbol_from_path = '([A-Z]+'", r"is not a regular expression"),
     ("symbol_from_path = '[A-Z]+'", r"has 0 groups; put the symbol in exactly one"),
     ("symbol_from_path = '([A-Z]+)'", r"the symbol is stated twice"),
@@ -77,6 +79,12 @@ def test_a_wrong_key_is_named(line, message):
     ('time = "t"', 'time = { column = "t", zone = "Mars/Base" }', r"no time zone 'Mars/Base'; write an IANA name"),
     ('time = "t"', 'time = { column = "t", colunm = "t" }', r"time\.colunm: unknown key; did you mean 'column'"),
     ('time = "t"', 'time = { column = "t", unit = "s", format = "%Y" }', r"format and unit exclude each other"),
+    ('time = "t"', 'time = { column = "t", unit = "shuffled" }', r"start and over belong to unit = .shuffled., which"),
+    ('time = "t"', 'time = { column = "t", over = "9d" }', r"start and over belong to unit = .shuffled."),
+    ('time = "t"', 'time = { column = "t", unit = "shuffled", start = 2020-01-01T00:00:00Z, over = "long" }',
+     r"'long' is not a delay"),
+    ('time = "t"', 'time = { column = "t", unit = "shuffled", start = 2020-01-01T00:00:00, over = "9d" }',
+     r"has no zone"),
     ('time = "t"', "", r"file\.0\.time: Field required"),
     ('"at_close"', '{ delay = "soon" }', r"'soon' is not a delay; write a whole number and d, h, min or s"),
     ('"at_close"', '{ delay = "-1d" }', r"'-1d' is not a delay"),
@@ -94,6 +102,7 @@ def test_a_wrong_value_is_named(old, new, message):
 
 @pytest.mark.parametrize(("body", "message"), [
     ('kind = "documents"\navailable = "at_close"', r"at_close is for bars and trades"),
+    ('kind = "labels"\navailable = "at_event"', r"nobody judges a text in the moment it is written"),
     ('kind = "trades"\navailable = "at_close"', r"at_close needs columns.closed_at"),
     ('kind = "indicators"\navailable = "next_day"\nwide = { a = "b" }\nconstants = { name = "x" }',
      r"wide already says names and values"),
@@ -121,6 +130,6 @@ def test_a_missing_manifest(tmp_path: Path):
         load(tmp_path / "source.toml")
 
 
-@pytest.mark.parametrize("name", ["shared", "as_found", "stocknet"])
+@pytest.mark.parametrize("name", ["shared", "as_found", "stocknet", "labelled"])
 def test_our_own_manifests_are_good(name):
     assert load(Path(__file__).parents[3] / "data" / f"{name}.toml").entries

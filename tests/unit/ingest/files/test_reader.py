@@ -52,7 +52,7 @@ def test_offsets_of_a_clock_change(bars):
 
 @pytest.mark.parametrize(("winner", "closes"), [("first", [2, 1]), ("last", [2, 3])])
 def test_duplicates_have_a_winner_in_file_order(bars, winner, closes):
-    path = bars((7200, 1), (3600, 2), (7200, 3))
+    path = bars((1623279600, 1), (1623276000, 2), (1623279600, 3))
     assert [row[2] for row in rows(path, entry(duplicates=winner))] == closes
 
 
@@ -92,6 +92,21 @@ def test_unreadable_times_are_refused_whole_and_once(bars):
     assert [f"{at:%H:%M}" for at in facts.refused["available_at"]] == ["01:00", "03:00"]
 
 
+@pytest.mark.parametrize(("unit", "odd", "reason"), [
+    ("s", 1623279600000, "t '1623279600000' in x.csv names no instant (read as s in UTC; it looks like ms)"),
+    ("s", 1623279, "event_time 1970-01-19T18:54:39+00:00 in x.csv lies outside 1980 to 2100; it looks like seconds "
+                   "read as milliseconds, and would be 2021-06-09T22:50:00+00:00"),
+    ("s", 162327960, "event_time 1975-02-22T19:06:00+00:00 in x.csv lies outside 1980 to 2100; is its unit right?"),
+])
+def test_a_time_in_another_unit_is_refused_in_the_window_of_its_neighbours(bars, unit, odd, reason):
+    """Its own window is one that nobody asks for: left among the facts, it would be lost without a word."""
+    path = bars((1623276000, 1), (odd, 2), (1623283200, 3))
+    facts = map_table(path, entry(time={"column": "t", "unit": unit}), "test")
+    assert list(facts.frame["close"]) == [1, 3]
+    assert [row.reason for row in facts.refused["row"]] == [reason]
+    assert [f"{at:%m-%d %H:%M}" for at in facts.refused["available_at"]] == ["06-09 23:00"]
+
+
 def test_a_file_without_one_readable_time_is_refused_as_a_whole(bars):
     with pytest.raises(SourceError, match=r"no row of .*x\.csv can be read: t 'soon'.*correct the manifest"):
         map_table(bars(("soon", 1), ("later", 2)), entry(), "test")
@@ -110,7 +125,7 @@ def test_words_where_numbers_should_be_reach_the_checks(bars):
 
 
 def test_a_wrong_column_is_named_with_the_file(bars):
-    path = bars((7200, 1))
+    path = bars((1609466400, 1))
     with pytest.raises(ConfigError, match=r"x\.csv has no column 'Volume BTC'; it has \['t', 'open'"):
         map_table(path, entry(columns={"volume": "Volume BTC"}), "test")
     with pytest.raises(ConfigError, match="has no column 'when'"):
@@ -119,7 +134,7 @@ def test_a_wrong_column_is_named_with_the_file(bars):
 
 def test_a_line_with_too_many_fields_is_refused_not_lost(tmp_path: Path):
     path = tmp_path / "x.csv"
-    path.write_text("t,open,high,low,close,volume\n3600,1,9,1,2,5\n7200,1,9,1,2,5,SURPLUS\n10800,1,9,1,2\n")
+    path.write_text("t,open,high,low,close,volume\n1609462800,1,9,1,2,5\n1609466400,1,9,1,2,5,SURPLUS\n1609470000,1,9,1,2\n")
     facts = map_table(path, entry(time={"column": "t", "unit": "s"}), "test")
     assert len(facts.frame) == 2  # the short line is a row without volume, which the checks refuse
     assert facts.frame["volume"].isna().tolist() == [False, True]
@@ -128,7 +143,7 @@ def test_a_line_with_too_many_fields_is_refused_not_lost(tmp_path: Path):
 
 def test_a_header_that_is_too_short(tmp_path: Path):
     path = tmp_path / "x.csv"
-    path.write_text("t,open,high,low,close,volume\n3600,1,9,1,2,5,7\n7200,1,9,1,2,5,7\n")
+    path.write_text("t,open,high,low,close,volume\n1609462800,1,9,1,2,5,7\n1609466400,1,9,1,2,5,7\n")
     with pytest.raises(SourceError, match="more fields than its header"):
         map_table(path, entry(), "test")
 
@@ -210,10 +225,10 @@ def test_trades_are_known_when_they_close(tmp_path: Path):
 
 
 def test_a_changed_file_is_read_again(bars):
-    path = bars((7200, 1))
+    path = bars((1609466400, 1))
     assert list(read(path, entry(), "test").frame["close"]) == [1]
     assert read(path, entry(), "test") is read(path, entry(), "test")
-    bars((7200, 1), (10800, 2))
+    bars((1609466400, 1), (1609470000, 2))
     assert list(read(path, entry(), "test").frame["close"]) == [1, 2]
 
 
@@ -229,4 +244,26 @@ def test_a_broken_file_is_a_source_error(tmp_path: Path, name: str, content: byt
 def test_a_symbol_that_the_path_does_not_hold(bars):
     item = entry(constants={"interval": "1h"}, symbol_from_path="([A-Z]{5})_1h")
     with pytest.raises(ConfigError, match="finds nothing in"):
-        map_table(bars((7200, 1)), item, "test")
+        map_table(bars((1609466400, 1)), item, "test")
+
+
+def test_judgements_come_as_words_or_on_another_scale(tmp_path: Path):
+    path = tmp_path / "x.csv"
+    path.write_text("t,id,what,said,stars\n2021-06-10,1,fine,pos,4\n2021-06-10,2,ugly,neg,-2\n2021-06-10,3,hm,meh,x\n")
+    shared = {"kind": "labels", "constants": {}, "time": "t", "available": {"delay": "1h"}}
+    words = entry(**shared, columns={"doc_id": "id", "text": "what", "label": "said"}, judgements={"pos": 1, "neg": -1})
+    stars = entry(**shared, columns={"doc_id": "id", "text": "what", "label": "stars"}, scale=4)
+    for item, numbers, reason in ((words, [1.0, -1.0], "label meh is not a number"),
+                                  (stars, [1.0, -0.5], "label x is not a number")):
+        checked = examine(item.kind, map_table(path, item, "test").frame, "test")
+        assert checked.clean["label"].tolist() == numbers
+        assert [row.reason for row in checked.refused] == [reason]
+        assert (checked.clean["available_at"] - checked.clean["event_time"] == pd.Timedelta("1h")).all()
+
+
+def test_labels_without_a_name_are_named_by_what_they_say(tmp_path: Path):
+    path = tmp_path / "x.csv"
+    path.write_text("t,text,label\n2021-06-10,one,1\n2021-06-10,one,1\n2021-06-10,two,-1\n")
+    item = entry(kind="labels", constants={}, time="t", available={"delay": "1h"})
+    checked = examine(item.kind, map_table(path, item, "test").frame, "test")
+    assert (len(checked.clean), checked.collapsed) == (2, 1)

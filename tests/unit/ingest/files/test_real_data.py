@@ -124,3 +124,11 @@ def test_the_trade_log_as_its_export_is_the_same_trades(tmp_path):
     assert round((closed["profit_ratio"] > 0).mean(), 3) == 0.479
     openings = checked.clean[checked.clean["closed_at"].isna()]
     assert (openings["available_at"] == openings["event_time"]).all()
+
+
+def test_labelled_texts():
+    labels = whole("labelled")[Kind.LABELS]
+    assert labels.groupby("source").size().to_dict() == {"phrasebank": 2_259, "taborda": 1_300, "vader-tweets": 4_200}
+    assert labels["label"].abs().max() <= 1
+    assert labels["event_time"].between(pd.Timestamp("2020-04-04", tz="UTC"),
+                                        pd.Timestamp("2020-07-17", tz="UTC")).all()

@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from pipelines.ingest.files.manifest import TimeSpec
 from pipelines.ingest.files.times import read_times
 
 
-def spec(**words: str) -> TimeSpec:
+def spec(**words: object) -> TimeSpec:
     return TimeSpec(column="t", **words)
 
 
@@ -112,3 +113,24 @@ def test_numbers_of_any_unit_come_back(instants, unit, form):
 def test_texts_with_any_offset_come_back(pairs):
     texts = [at.astimezone(dt.timezone(dt.timedelta(hours=hours))).isoformat() for at, hours in pairs]
     assert list(read_times(pd.Series(texts), spec(unit="iso", zone="Asia/Tokyo"))) == [at for at, _ in pairs]
+
+
+SHUFFLED = {"unit": "shuffled", "start": dt.datetime(2020, 4, 4, tzinfo=dt.UTC), "over": "104d"}
+
+
+def test_a_set_without_times_gets_one_for_each_value_by_its_digest():
+    """SHA-256 of "abc" begins with ba7816bf8f01: its share of 2**48 of 104 days."""
+    share = int("ba7816bf8f01", 16) / 2**48
+    expected = pd.Timestamp("2020-04-04", tz="UTC") + pd.Timedelta(microseconds=round(share * 104 * 86_400 * 10**6))
+    times = read_times(pd.Series(["abc", None, 7, "abc"]), spec(**SHUFFLED))
+    assert times[0] == times[3] == expected
+    assert times.isna().tolist() == [False, True, False, False]
+
+
+def test_shuffled_times_fill_the_span_evenly_and_stay_when_the_set_grows():
+    many = pd.Series([f"text {number}" for number in range(2_000)])
+    times = read_times(many, spec(**SHUFFLED))
+    assert times[:500].equals(read_times(many[:500], spec(**SHUFFLED)))
+    share = (times - pd.Timestamp("2020-04-04", tz="UTC")) / pd.Timedelta(days=104)
+    assert share.between(0, 1, inclusive="left").all()
+    assert stats.kstest(share, "uniform").pvalue > 0.01

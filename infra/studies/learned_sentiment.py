@@ -1,0 +1,131 @@
+"""Does the learned scorer beat the lexicon? The line ``text_polarity`` on labelled texts, from files to verdict.
+
+    python -m infra.studies.learned_sentiment --data ../shared/data
+
+Every set by itself, then all together: ingest, leak audit, snapshot, search, evidence and gate are those of a training;
+only MLflow is left out. The figures are of the evidence days, which no search has seen, with 95 % bootstrap intervals
+over texts. ``--shuffle`` gives every text another one's label: then nothing may be promoted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from infra.studies import scratch
+from pipelines import config
+from pipelines.contracts.columns import Kind
+from pipelines.contracts.line import Line, load_lines
+from pipelines.contracts.ports import FloatArray
+from pipelines.contracts.records import Candidate, Verdict
+from pipelines.contracts.window import Window
+from pipelines.features import snapshot
+from pipelines.gate import decide
+from pipelines.gate.report import sentences
+from pipelines.ingest import providers
+from pipelines.ingest import run as ingest_run
+from pipelines.registry import evidence
+from pipelines.store import Warehouse
+from pipelines.training import audit, fit, produce, search
+from pipelines.validation import metrics
+from pipelines.validation.splits import plan
+
+DRAWS = 2000
+CONTENDERS = ("lexicon", "candidate")
+
+
+def judge(store: Warehouse, optuna_url: str, line: Line, as_of: datetime, *,
+          shuffle: bool = False) -> tuple[Verdict, pd.DataFrame]:
+    """The verdict on a training as of ``as_of``, and the evidence rows it rests on."""
+    audited = audit.run(store, None, line, as_of).passed
+    ref, frame = snapshot.training(store, line, as_of)
+    if shuffle:
+        frame = frame.assign(y=np.random.default_rng(line.search.seed).permutation(frame["y"].to_numpy()))
+    data, folds = fit.matrix(frame), plan(line, frame)
+    rows, seed, study = fit.tested_rows(data, folds.search), line.search.seed, f"{line.name}/{ref.digest}"
+
+    def evaluate(family: str, params: Mapping[str, Any]) -> Iterator[search.FoldScore]:
+        return fit.score_folds(data, folds.search, family, params, seed)
+
+    def keep(predictions: FloatArray) -> str:
+        return produce.keep_trial(store, line, folds, rows, predictions)
+
+    search.create(optuna_url, study, line.search.families)
+    search.run(optuna_url, study, family_names=line.search.families, trials=line.search.trials, seed=seed,
+               evaluate=evaluate, keep=keep)
+    trials = search.records(optuna_url, study)
+    best = search.best(trials)
+    searched, fresh = (fit.out_of_sample(data, part, str(best.family), best.params, seed)
+                       for part in (folds.search, folds.evidence))
+    through = frame["label_end"].max().to_pydatetime()
+    candidate = Candidate(line.name, 1, study, str(best.family), as_of, through, ref.digest, "", len(trials),
+                          audited=audited)
+    tried = produce.search_frame(store, searched, trials)
+    return decide(evidence.judged(line, candidate, fresh, tried, None), line.gate), fresh
+
+
+def figures(y: FloatArray, p: FloatArray) -> dict[str, float]:
+    """Log loss in nats, accuracy, and F1 averaged over both classes."""
+    found = metrics.classification(y, p)
+    other = metrics.classification(1 - y, 1 - p)["f1"]
+    return {"log loss": found["log_loss"], "accuracy": found["accuracy"],
+            "macro-F1": float(np.nanmean([found["f1"], other]))}
+
+
+def intervals(rows: pd.DataFrame) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """Figure → contender (and ``difference``: candidate minus lexicon) → value and its 95 % interval."""
+    y, said = rows["y"].to_numpy(), {name: rows[name].to_numpy() for name in CONTENDERS}
+
+    def each(chosen: Any) -> pd.DataFrame:
+        table = pd.DataFrame({name: figures(y[chosen], p[chosen]) for name, p in said.items()})
+        return table.assign(difference=table["candidate"] - table["lexicon"])
+
+    rng = np.random.default_rng(7)
+    whole = each(np.arange(len(y)))
+    draws = np.stack([each(rng.integers(len(y), size=len(y))).to_numpy() for _ in range(DRAWS)])
+    low, high = np.percentile(draws, (2.5, 97.5), axis=0)
+    return {str(name): {str(column): (float(whole.iat[row, at]), float(low[row, at]), float(high[row, at]))
+                        for at, column in enumerate(whole.columns)} for row, name in enumerate(whole.index)}
+
+
+def main(
+    data: Annotated[Path, typer.Option()],
+    manifest: Annotated[Path, typer.Option()] = Path("tests/data/labelled.toml"),
+    shuffle: Annotated[bool, typer.Option(help="Permute the labels first.")] = False,
+) -> None:
+    """Verdicts and held-out figures, one table row for each set and figure."""
+    console = Console(width=200)
+    settings = config.load().model_copy(update={"source": "files", "data_dir": data, "manifest": manifest})
+    line, as_of = load_lines(config.load().lines_dir)["text_polarity"], datetime(2020, 7, 18, tzinfo=UTC)
+    table = Table(title="held-out texts of the evidence days")
+    for column in ("set", "texts", "verdict", "p", "figure", "lexicon", "learned", "difference"):
+        table.add_column(column)
+    with scratch.warehouse() as store:
+        provider = providers.create("files", settings)
+        reports = [ingest_run.run(store, provider, month, kinds=[Kind.LABELS], at=as_of)
+                   for month in Window(datetime(2020, 4, 1, tzinfo=UTC), as_of).months()]
+        console.print(f"{sum(item.written for item in reports):,} labelled texts, "
+                      f"{sum(item.refused for item in reports)} refused")
+        optuna_url = scratch.database(store, "optuna")
+        for sources in (("phrasebank",), ("taborda",), ("vader-tweets",), ()):
+            target = line.target.model_copy(update={"sources": sources})
+            verdict, rows = judge(store, optuna_url, line.model_copy(update={"target": target}), as_of, shuffle=shuffle)
+            name = ", ".join(sources) or "all"
+            console.print(f"[bold]{name}[/]: " + " ".join(sentences(verdict)), soft_wrap=True)
+            for figure, values in intervals(rows).items():
+                table.add_row(name, f"{len(rows):,}", verdict.outcome.value, f"{verdict.p_value:.4f}", figure, *(
+                    f"{value:+.4f} [{low:+.4f}, {high:+.4f}]" if column == "difference" else
+                    f"{value:.4f} [{low:.4f}, {high:.4f}]" for column, (value, low, high) in values.items()))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

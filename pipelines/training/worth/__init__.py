@@ -1,0 +1,1 @@
+"""What sentiment is worth: quality against labels, lead and lag against prices, what it adds to forecasts; one page."""
