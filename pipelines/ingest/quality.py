@@ -75,8 +75,17 @@ def take(warehouse: Warehouse, provider: Provider, window: Window, batch: Batch,
         refused += [row for name, row in second.items() if name not in seen]
     findings = [finding for kind, result in checked.items() for finding in (
         *delivery(kind, raw[kind], result.collapsed, window),
-        *check_series(kind, result.clean, _before(known.get(kind), window), fetched=at))]
+        *check_series(kind, _first_seen(result.clean, kind, batch, window), _before(known.get(kind), window),
+                      fetched=at))]
     return Taken(checked, tuple(refused), tuple(findings), again)
+
+
+def _first_seen(rows: pd.DataFrame, kind: Kind, batch: Batch, window: Window) -> pd.DataFrame:
+    """Without what was read again behind the window: it carries the window's last instant, which is no delay of its
+    own (see ``gather.Gather``)."""
+    if kind not in batch.inferred:
+        return rows
+    return rows[rows["available_at"] < asof.just_before(window.end)].reset_index(drop=True)
 
 
 def settle(warehouse: Warehouse, bars: pd.DataFrame | None, window: Window, *, at: datetime) -> list[Gap]:

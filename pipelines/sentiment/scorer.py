@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -18,6 +18,9 @@ from pipelines.sentiment.vader import Analyzer
 #: Columns of a score frame, float64.
 COLUMNS = ("compound", "positive", "neutral", "negative")
 
+#: Parts of the work per process, so that none waits long for the last one.
+CHUNKS = 4
+
 _BUILDERS = {
     "tidemark": lambda: Analyzer(lexicon.words(), lexicon.phrases(), cashtags=True),
     "vader": Analyzer,
@@ -31,23 +34,15 @@ class LexiconScorer:
     name: str
     analyzer: Analyzer
 
-    def score(self, texts: Sequence[str]) -> pd.DataFrame:
+    def score(self, texts: Sequence[str], *, by: Callable[[list[str]], FloatArray] | None = None) -> pd.DataFrame:
         """Columns ``compound`` in [-1, 1] and the shares ``positive``, ``neutral``, ``negative``; one row per text
-        in the order given. A missing text (None, NaN) scores like an empty one: all zeros.
+        in the order given. A missing text (None, NaN) scores like an empty one: all zeros. ``by``: what else scores
+        distinct texts as the analyzer does.
 
         Raises:
             ContractError: an element is neither text nor missing.
         """
-        return pd.DataFrame(self._unique(texts, self.analyzer.score_many), columns=list(COLUMNS))
-
-    def score_in(self, pool: Executor, texts: Sequence[str], chunks: int) -> pd.DataFrame:
-        """Like ``score``, over the processes of ``pool`` and in ``chunks`` parts; the figures are the same."""
-        def spread(unique: list[str]) -> FloatArray:
-            step = max(1, -(-len(unique) // chunks))
-            parts = [unique[begin:begin + step] for begin in range(0, len(unique), step)]
-            return np.concatenate([np.empty((0, len(COLUMNS))), *pool.map(partial(_part, self.name), parts)])
-
-        return pd.DataFrame(self._unique(texts, spread), columns=list(COLUMNS))
+        return pd.DataFrame(self._unique(texts, by or self.analyzer.score_many), columns=list(COLUMNS))
 
     @staticmethod
     def _unique(texts: Sequence[str], score_many: Callable[[list[str]], FloatArray]) -> FloatArray:
@@ -76,9 +71,31 @@ def get(name: str) -> LexiconScorer:
     return LexiconScorer(name, _BUILDERS[name]())
 
 
-def _part(name: str, texts: list[str]) -> FloatArray:
-    """One part in another process, which has its own analyzer (a forked one with all its words)."""
-    return get(name).analyzer.score_many(texts)
+#: In a process of ``_spread``: the scorer's analyzer and all the texts.
+_held: tuple[Analyzer, list[str]] | None = None
+
+
+def _hold(name: str, texts: list[str]) -> None:
+    """Keep what this process works on. A forked process is handed its parent's texts and words as they lie in memory;
+    sent part by part, the texts would cost as much time as a third of the scoring."""
+    global _held
+    _held = get(name).analyzer, texts
+
+
+def _part(begin: int, end: int) -> FloatArray:
+    if _held is None:
+        raise RuntimeError("_part runs in processes that _hold has begun")
+    analyzer, texts = _held
+    return analyzer.score_many(texts[begin:end])
+
+
+def _spread(name: str, workers: int, texts: list[str]) -> FloatArray:
+    """Figures of ``texts`` from ``workers`` processes."""
+    step = max(1, -(-len(texts) // (CHUNKS * workers)))
+    begins = range(0, len(texts), step)
+    with ProcessPoolExecutor(workers, initializer=_hold, initargs=(name, texts)) as pool:
+        parts = list(pool.map(_part, begins, [begin + step for begin in begins]))
+    return np.concatenate([np.empty((0, len(COLUMNS))), *parts])
 
 
 def score(texts: Sequence[str], lexicon: str = "tidemark", *, workers: int = 1) -> pd.DataFrame:
@@ -99,5 +116,4 @@ def score(texts: Sequence[str], lexicon: str = "tidemark", *, workers: int = 1) 
     scorer = get(lexicon)
     if workers == 1:
         return scorer.score(texts)
-    with ProcessPoolExecutor(workers) as pool:
-        return scorer.score_in(pool, texts, chunks=4 * workers)
+    return scorer.score(texts, by=partial(_spread, lexicon, workers))

@@ -117,3 +117,12 @@ def test_slices_during_the_day_and_then_the_day_know_what_the_slices_knew(wareho
 @pytest.mark.parametrize("kind", list(Kind))
 def test_every_kind_of_fact_says_what_its_series_are(kind):
     assert set(hindsight.SERIES[kind]) <= set(SCHEMAS[kind].columns)
+
+
+def test_what_is_read_again_behind_a_window_is_no_sign_of_a_slow_clock(warehouse, world, pointed, tmp_path):
+    with Replay(world) as server:
+        source = providers.create("exchange", pointed(server, http={"overlap_hours": 48, "rate": 1000, "burst": 1000}))
+        days = list(Window(START, START + timedelta(days=7)).days())
+        reports = [run(warehouse, source, day, at=LATER, reports=tmp_path) for day in days]
+    assert [report.findings for report in reports] == [0] * 7
+    assert [report.counts[Kind.BARS].unchanged for report in reports[3:]] == [96] * 4  # two coins, two days again
