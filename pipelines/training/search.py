@@ -6,8 +6,9 @@ trial beats like a heart; when the beat stops for ``GRACE`` seconds the trial is
 parameters, by whichever worker looks next.
 
 Sampler: multivariate TPE, with the parameters of each family as a group of their own (Bergstra et al. 2011; Falkner
-et al. 2018). It is seeded by the study's seed and the trial's number, so the random start does not depend on which
-worker draws it. Pruner: Wilcoxon's signed-rank test, paired over blocks of test rows, against the best trial so far.
+et al. 2018). It is seeded by the study's seed and the trial's place in the budget. Pruner: Wilcoxon's signed-rank test,
+paired over blocks of test rows, against the best trial so far. Both have seen the rounds before the trial's own only
+(``search_rounds``), so the same snapshot has the same winner, however many workers there are.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import StoreUnavailable, TrainingError
 from pipelines.training import families
+from pipelines.training.search_rounds import ATTRIBUTE, ROUND, RoundPruner, RoundSampler, next_slot
 
 HEARTBEAT = 5
 GRACE = 20
@@ -128,9 +130,11 @@ def run(url: str, name: str, *, family_names: Sequence[str], trials: int, seed: 
                 finished = sum(state in _FINISHED for state in states)
                 if finished >= trials:
                     return done
-                if finished + states.count(TrialState.RUNNING) < trials:
-                    study.sampler = _sampler(seed, len(states), 2 * len(family_names) + 2)
-                    done += _one_trial(study, storage, family_names, evaluate, keep, lock.release)
+                slot = next_slot(states, trials)
+                if slot is not None:
+                    study.sampler = _sampler(seed, slot, 2 * len(family_names) + 2)
+                    study.pruner = _pruner(slot)
+                    done += _one_trial(study, storage, slot, family_names, evaluate, keep, lock.release)
                     continue
             time.sleep(POLL)
 
@@ -255,21 +259,23 @@ def _connect(url: str, grace: int) -> RDBStorage:
 
 
 def _load(storage: RDBStorage, name: str) -> optuna.Study:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        pruner = optuna.pruners.WilcoxonPruner(p_threshold=PRUNE_P)
     try:
-        return optuna.load_study(storage=storage, study_name=name, pruner=pruner)
+        return optuna.load_study(storage=storage, study_name=name)
     except KeyError as error:
         raise TrainingError(f"there is no study {name!r}; open the training again") from error
 
 
-def _sampler(seed: int, number: int, start: int) -> optuna.samplers.TPESampler:
-    state = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+def _sampler(seed: int, slot: int, start: int) -> RoundSampler:
+    state = int(np.random.SeedSequence([seed, slot]).generate_state(1)[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return optuna.samplers.TPESampler(seed=state, multivariate=True, group=True, constant_liar=True,
-                                          n_startup_trials=start)
+        return RoundSampler(slot // ROUND, seed=state, multivariate=True, group=True, n_startup_trials=start)
+
+
+def _pruner(slot: int) -> RoundPruner:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return RoundPruner(slot // ROUND, p_threshold=PRUNE_P)
 
 
 def _reclaim(study: optuna.Study, storage: RDBStorage) -> None:
@@ -289,7 +295,7 @@ def _reclaim(study: optuna.Study, storage: RDBStorage) -> None:
             retry(study, failed)
 
 
-def _one_trial(study: optuna.Study, storage: RDBStorage, family_names: Sequence[str], evaluate: Evaluate,
+def _one_trial(study: optuna.Study, storage: RDBStorage, slot: int, family_names: Sequence[str], evaluate: Evaluate,
                keep: Keep | None, started: Callable[[], None]) -> int:
     """Run one trial; 1 if it finished, 0 if it was taken from us because our heart stood still for too long."""
     ours: list[int] = []
@@ -298,6 +304,7 @@ def _one_trial(study: optuna.Study, storage: RDBStorage, family_names: Sequence[
     def objective(trial: optuna.Trial) -> float:
         ours.append(trial.number)
         storage.record_heartbeat(trial._trial_id)
+        trial.set_user_attr(ATTRIBUTE, slot // ROUND)
         started()
         family = trial.suggest_categorical("family", list(family_names))
         params = families.get(family).space(_Prefixed(trial, family))

@@ -10,10 +10,12 @@ from typing import Any
 
 import psycopg2
 import pytest
+from optuna.trial import TrialState
 
 from pipelines.errors import StoreUnavailable, TrainingError
 from pipelines.training import search
 from pipelines.training.search import FoldScore, TrialRecord
+from pipelines.training.search_rounds import next_slot
 
 FAMILIES = ("logistic_regression", "lightgbm")
 NAME = "direction_1h/abc"
@@ -82,11 +84,12 @@ def test_clearly_worse_trials_are_pruned_and_count(url: str) -> None:
             yield FoldScore(float(trial), 10, blocks, 3 - fold)
 
     search.create(url, NAME, FAMILIES)
-    assert work(url, 4, evaluate=worse_each_time) == 4
-    assert [trial.state for trial in search.records(url, NAME)] == ["complete", "pruned", "pruned", "pruned"]
-    assert calls == [4, 1, 1, 1]  # four paired blocks, all worse: p = 1/16 is enough
-    assert search.records(url, NAME)[1].fold_losses == (2.0,)
-    assert search.records(url, NAME)[1].value is None
+    assert work(url, 7, evaluate=worse_each_time) == 7
+    # The first round has nothing to be compared with.
+    assert [trial.state for trial in search.records(url, NAME)] == ["complete"] * 4 + ["pruned"] * 3
+    assert calls == [4, 4, 4, 4, 1, 1, 1]  # four paired blocks, all worse: p = 1/16 is enough
+    assert search.records(url, NAME)[4].fold_losses == (5.0,)
+    assert search.records(url, NAME)[4].value is None
 
 
 def test_an_error_fails_its_trial_does_not_count_and_is_raised(url: str) -> None:
@@ -128,6 +131,42 @@ def test_two_processes_do_exactly_the_budget_between_them(url: str, trials: int)
         worker.join(20)
     assert sum(done) == trials
     assert ended(url) == ["finished"] * trials
+
+
+def uneven(url: str, trials: int, pace: float, out: Any) -> None:
+    def bumpy(family: str, params: Mapping[str, Any]) -> Iterator[FoldScore]:
+        for score in bowl(family, params):
+            time.sleep(pace * (1 + hash(str(sorted(params.items()))) % 5))
+            yield score
+
+    out.put(work(url, trials, evaluate=bumpy))
+
+
+@pytest.mark.parametrize("paces", [(0.0, 0.03), (0.02, 0.001, 0.01)])
+def test_the_same_trials_win_however_many_workers_there_are_and_how_quick(
+        new_database: Callable[..., str], paces: tuple[float, ...]) -> None:
+    alone, together = (new_database(migrated=False) for _ in range(2))
+    for url in (alone, together):
+        search.create(url, NAME, FAMILIES)
+    work(alone, 17)
+    out = mp.get_context("fork").Queue()
+    workers = [start(uneven, together, 17, pace, out) for pace in paces]
+    assert sum(out.get(timeout=60) for _ in workers) == 17
+    for worker in workers:
+        worker.join(20)
+    found = [[(trial.family, trial.params, trial.state, trial.value) for trial in search.records(url, NAME)]
+             for url in (alone, together)]
+    assert found[0] == found[1]
+    assert len({str(trial) for trial in found[0]}) > 14  # it went on searching
+
+
+@pytest.mark.parametrize(("states", "slot"), [
+    ("", 0), ("R", 1), ("RRR", 3), ("RRRR", None), ("CCCR", None), ("CCCP", 4), ("CCCCR", 5), ("CCCFR", None),
+    ("CCCFC", 4), ("WW", 0), ("CCCCCCCCC", 9), ("CCCCCCCCCC", None)])
+def test_a_trial_starts_when_the_rounds_before_have_finished(states: str, slot: int | None) -> None:
+    names = {"C": TrialState.COMPLETE, "P": TrialState.PRUNED, "R": TrialState.RUNNING, "F": TrialState.FAIL,
+             "W": TrialState.WAITING}
+    assert next_slot([names[state] for state in states], 10) == slot
 
 
 def hang(url: str, marker: str) -> None:
