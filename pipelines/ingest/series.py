@@ -253,8 +253,12 @@ def delivery(kind: Kind, raw: pd.DataFrame, collapsed: int, window: Window) -> l
     names = [name for name in NAMES[kind] if name in raw]
     times = raw[["event_time", "available_at"]]
     if names and all(isinstance(dtype, pd.DatetimeTZDtype) for dtype in times.dtypes):
-        ordered = times.assign(**{name: raw[name].astype(str) for name in names}).dropna()
-        groups = ordered.groupby(names)
+        # Numbers for names: a broken text can hold what no string type of pandas can.
+        places: dict[tuple[str, ...], int] = {}
+        series = [places.setdefault(tuple(map(str, name)), len(places))
+                  for name in zip(*(raw[name] for name in names), strict=True)]
+        ordered = times.assign(series=series).dropna()
+        groups = ordered.groupby("series")
         behind = ordered["event_time"] < groups["event_time"].cummax()
         wrong = int((behind & (ordered["available_at"] < groups["available_at"].cummax())).sum())
         if wrong:

@@ -211,3 +211,11 @@ def test_real_hourly_coins_are_rarely_accused():
     assert counts.get("flat", 0) == 0
     # Five of 73,880 bars, all on the two days of 2021 and 2022 on which the market fell by a third.
     assert counts == {"spike": 5}
+
+
+def test_names_that_no_text_can_hold_are_told_apart_all_the_same():
+    """Half a surrogate, as a broken feed delivers it: its row is refused elsewhere, and must not end the load here."""
+    frame = pd.DataFrame({
+        "source": pd.Series(["newsapi/\ud800", "newsapi/a", "newsapi/\ud800", "newsapi/a"], dtype=object),
+        "event_time": [T, T + HOUR, T + HOUR, T], "available_at": [T, T + HOUR, T + HOUR, T]})
+    assert [(item.check, item.count) for item in delivery(Kind.DOCUMENTS, frame, 0, WINDOW)] == [("order", 1)]
