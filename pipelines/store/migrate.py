@@ -20,6 +20,24 @@ def partition(name: str | None) -> bool:
     return name is not None and _MONTH.search(name) is not None
 
 
+def play(revision: str) -> None:
+    """What every migration does: run its SQL scripts, in the order of their names, inside the caller's transaction."""
+    from alembic import op
+
+    for script in sorted((MIGRATIONS / "sql" / revision).glob("*.sql")):
+        # Doubled: the driver reads a percent sign as the start of a parameter.
+        op.get_bind().exec_driver_sql(script.read_text(encoding="utf-8").replace("%", "%%"))
+
+
+def refuse() -> None:
+    """Why no migration goes back.
+
+    Raises:
+        NotImplementedError: always.
+    """
+    raise NotImplementedError("the ledger is append-only and does not go back; restore a backup")
+
+
 def upgrade(database_url: str) -> None:
     """Apply the missing migrations in one transaction, one caller at a time.
 

@@ -8,23 +8,17 @@ fact: it is NULL.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from alembic import op
+from pipelines.store.migrate import play, refuse
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
 
-SCRIPTS = Path(__file__).resolve().parent.parent / "sql" / revision
-
 
 def upgrade() -> None:
-    for script in sorted(SCRIPTS.glob("*.sql")):
-        # Doubled: the driver reads a percent sign as the start of a parameter.
-        op.get_bind().exec_driver_sql(script.read_text(encoding="utf-8").replace("%", "%%"))
+    play(revision)
 
 
 def downgrade() -> None:
-    raise NotImplementedError("the first migration has nothing before it; drop the schema ai_trading by hand")
+    refuse()

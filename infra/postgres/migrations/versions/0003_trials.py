@@ -5,23 +5,17 @@ Revision: 0003, after 0002
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from alembic import op
+from pipelines.store.migrate import play, refuse
 
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-SCRIPTS = Path(__file__).resolve().parent.parent / "sql" / revision
-
 
 def upgrade() -> None:
-    for script in sorted(SCRIPTS.glob("*.sql")):
-        # Doubled: the driver reads a percent sign as the start of a parameter.
-        op.get_bind().exec_driver_sql(script.read_text(encoding="utf-8").replace("%", "%%"))
+    play(revision)
 
 
 def downgrade() -> None:
-    raise NotImplementedError("the ledger is append-only and does not go back; restore a backup")
+    refuse()
