@@ -72,13 +72,8 @@ def run(warehouse: Warehouse, provider: Provider, window: Window, *, kinds: Iter
     taken = quality.take(warehouse, provider, window, batch, wanted, at=at)
     clean = taken.clean
     new = quarantine.add(warehouse, taken.refused, recorded_at=at)
-    counts = {kind: WriteCounts() for kind in wanted}
-    for kind, rows in clean.items():
-        partition = window
-        if kind in batch.inferred and (before := hindsight.readings(warehouse, _holding(kind, symbols), window)):
-            rows = hindsight.dated(warehouse, kind, rows, before)
-            partition = Window(window.start, max(window.end, before.until))
-        counts[kind] = facts.write(warehouse, kind, rows, source_partition=partition)
+    counts = {kind: _write(warehouse, kind, clean[kind], window, symbols, inferred=kind in batch.inferred)
+              if kind in clean else WriteCounts() for kind in wanted}
     gaps = quality.settle(warehouse, clean.get(Kind.BARS), window, at=at)
     with warehouse.begin() as connection:
         for kind in wanted:
@@ -99,6 +94,16 @@ def datasets(kind: Kind, symbols: Sequence[str] | None = None) -> list[str]:
     if symbols is None or kind not in (Kind.BARS, Kind.TRADES):
         return [kind.value]
     return [f"{kind.value}/{symbol}" for symbol in sorted(set(symbols))]
+
+
+def _write(warehouse: Warehouse, kind: Kind, rows: pd.DataFrame, window: Window, symbols: Sequence[str] | None, *,
+           inferred: bool) -> WriteCounts:
+    """Store checked rows; those of a second reading with the time at which they became news (``hindsight``)."""
+    before = hindsight.readings(warehouse, _holding(kind, symbols), window) if inferred else None
+    if before is None:
+        return facts.write(warehouse, kind, rows, source_partition=window)
+    return facts.write(warehouse, kind, hindsight.dated(warehouse, kind, rows, before),
+                       source_partition=Window(window.start, max(window.end, before.until)))
 
 
 def _holding(kind: Kind, symbols: Sequence[str] | None) -> list[str]:

@@ -8,7 +8,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from pipelines.config import ROOT
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, StoreError
 from pipelines.store.faults import translated
 
 MIGRATIONS = ROOT / "infra" / "postgres" / "migrations"
@@ -30,12 +30,13 @@ def play(revision: str) -> None:
 
 
 def refuse() -> None:
-    """Why no migration goes back.
+    """What every migration does when it is asked to go back.
 
     Raises:
-        NotImplementedError: always.
+        StoreError: the ledger is append-only.
     """
-    raise NotImplementedError("the ledger is append-only and does not go back; restore a backup")
+    raise StoreError("the ledger is append-only, so its schema does not go back; restore a backup made before the "
+                     "migration")
 
 
 def upgrade(database_url: str) -> None:

@@ -50,5 +50,5 @@ def collect(w: Work) -> Any:
     if fresh is None:
         return tell("collected", "nothing: the last look was less than ten minutes ago")
     report = run.run(w.warehouse, history.source(w), fresh, at=w.at, part=True)
-    scored = scoring.run(w.warehouse, fresh, part=True)
+    scored = scoring.run(w.warehouse, fresh, w.settings.credibility, part=True)
     return tell("collected", {"window": fresh.key, "facts": report, "sentiment": scored})

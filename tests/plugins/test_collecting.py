@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -60,9 +61,18 @@ def test_a_look_brings_facts_scores_and_aggregates_and_leaves_the_day_to_the_day
     house.close()
 
 
-def _at(w: Any, moment: datetime) -> Any:
-    import dataclasses
+def test_a_look_weighs_sources_as_the_day_will(settings: Settings, in_task: Callable[..., Any]) -> None:
+    in_task("collect", params={"source": "simulator"})
+    with work() as w:
+        configured = w.settings.model_copy(update={"credibility": {"news": 1.7, "post": 0.3}})
+        for day in (2, 3):  # a source is weighed once it has written something
+            collecting.collect(dataclasses.replace(w, settings=configured,
+                                                   at=settings.simulator.start + timedelta(days=day)))
+        found = derived.read(w.warehouse, tables.source_credibility)
+    assert found.groupby("kind")["weight"].first().to_dict() == pytest.approx({"news": 1.7, "post": 0.3}, abs=0.1)
 
+
+def _at(w: Any, moment: datetime) -> Any:
     return dataclasses.replace(w, at=moment)
 
 
