@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ class Feature:
 
     Attributes:
         inputs: columns or tables it is made of.
-        lookback: how many bars before its own it needs (0 to 168).
+        lookback: how many bars before its own it needs.
         unit: of the value.
         source: formula, and where it comes from.
         neutral: the value that stands for "nothing known"; None: required, a row without it is dropped.
@@ -71,13 +71,19 @@ def _trade_column(declared: str) -> str:
 @dataclass(frozen=True)
 class Bars:
     """Bars of several symbols on the regular hourly grid, arrays of shape (hours, symbols), NaN where a bar is
-    missing. Prices in quote currency, volume in coins."""
+    missing. Prices in quote currency, volume in coins.
+
+    ``first`` is the hour, counted from 1970-01-01 00:00 UTC, in which row 0 opens: what a feature needs that is tied to
+    the calendar (a week's profile, a recursion that starts anew at fixed hours), so that its value does not depend on
+    where the array begins.
+    """
 
     open: FloatArray
     high: FloatArray
     low: FloatArray
     close: FloatArray
     volume: FloatArray
+    first: int = 0
 
     @cached_property
     def log_return(self) -> FloatArray:
@@ -88,6 +94,10 @@ class Bars:
     def log_range(self) -> FloatArray:
         """ln(high / low), at least 0."""
         return np.log(self.high / self.low)
+
+
+#: A feature's values, or how to get them.
+Lazy = FloatArray | Callable[[], FloatArray]
 
 
 @dataclass(frozen=True)
@@ -102,12 +112,23 @@ class Rows:
 
 @dataclass(frozen=True)
 class Group:
-    """A named set of features computed together: from bars (``from_bars``: arrays of the shape of the bars), from the
-    rows' times and other tables (``from_rows``: arrays of shape (rows,)), or from texts (``from_texts``: a matrix of
-    shape (texts, columns), each row of its own text alone)."""
+    """A named set of features: from bars (``from_bars``: arrays of the shape of the bars), from the rows' times and
+    other tables (``from_rows``: arrays of shape (rows,)), or from texts (``from_texts``: a matrix of shape (texts,
+    columns), each row of its own text alone).
+
+    ``from_bars`` may give a function without arguments in place of an array: it is called only if its feature is
+    wanted, so that one feature more does not cost the whole group.
+    """
 
     name: str
     features: tuple[Feature, ...]
-    from_bars: Callable[[Bars], Mapping[str, FloatArray]] | None = None
+    from_bars: Callable[[Bars], Mapping[str, Lazy]] | None = None
     from_rows: Callable[[Rows], Mapping[str, FloatArray]] | None = None
     from_texts: Callable[[Sequence[str]], FloatArray] | None = None
+
+    def on_bars(self, bars: Bars, wanted: Collection[str] | None = None) -> dict[str, FloatArray]:
+        """The features ``wanted`` (all: None) of a group that is computed from bars, arrays of the shape of the bars;
+        nothing for other groups."""
+        found = self.from_bars(bars) if self.from_bars is not None else {}
+        return {name: value() if callable(value) else value for name, value in found.items()
+                if wanted is None or name in wanted}

@@ -71,8 +71,7 @@ def _from_bars(warehouse: Warehouse, line: Line, groups: Sequence[Group], window
     past = view.history(bars, first, window.end)
 
     def compute(view_of: Bars) -> Mapping[str, FloatArray]:
-        return {name: value for group in computing if group.from_bars is not None
-                for name, value in group.from_bars(view_of).items()}
+        return {name: value for group in computing for name, value in group.on_bars(view_of).items()}
 
     result = view.evaluate(past, compute, lookback)
     chosen = (result.time >= instant(window.start)) & (result.time <= instant(cutoff))

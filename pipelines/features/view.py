@@ -114,7 +114,7 @@ def evaluate(past: History, compute: Compute, lookback: int, grace: timedelta | 
     for offset in range(1, min(lookback, len(time) - 1) + 1):
         np.maximum(time[offset:], wait[:-offset], out=time[offset:])
     time[past.available == NEVER] = NEVER
-    values = _compute(compute, past.values)
+    values = _compute(compute, past.values, past.first)
     _revise(past, compute, lookback, time, values)
     return Evaluated(time, values)
 
@@ -132,9 +132,10 @@ def _come_later(past: History, late: np.ndarray) -> History:  # type: ignore[typ
         later_values=np.concatenate([past.values[:, row, column].T, past.later_values])[order])
 
 
-def _compute(compute: Compute, values: FloatArray) -> dict[str, FloatArray]:
+def _compute(compute: Compute, values: FloatArray, first: int) -> dict[str, FloatArray]:
     with np.errstate(all="ignore"):  # missing bars are NaN, and a NaN is the right answer to them
-        return {name: np.array(value) for name, value in compute(Bars(*values)).items()}
+        opens, high, low, close, volume = values
+        return {name: np.array(value) for name, value in compute(Bars(opens, high, low, close, volume, first)).items()}
 
 
 def _revise(past: History, compute: Compute, lookback: int, time: Ints, values: dict[str, FloatArray]) -> None:
@@ -157,7 +158,7 @@ def _revise(past: History, compute: Compute, lookback: int, time: Ints, values: 
             top, bottom = max(int(rows[0]) - lookback, 0), int(rows[-1]) + 1
             picked = np.unique(columns)
             view = np.ascontiguousarray(state[:, top:bottom][:, :, picked])
-            again = _compute(compute, view)
+            again = _compute(compute, view, past.first + top)
             for name, value in again.items():
                 values[name][rows, columns] = value[rows - top, np.searchsorted(picked, columns)]
 

@@ -26,8 +26,7 @@ def arrays(frame: pd.DataFrame) -> dict[str, np.ndarray]:
 
 def computed(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     with np.errstate(all="ignore"):
-        return {name: value for group in GROUPS for name, value in group.from_bars(  # type: ignore[misc]
-            Bars(**values)).items()}
+        return {name: value for group in GROUPS for name, value in group.on_bars(Bars(**values)).items()}
 
 
 DATA = arrays(clean(HOURS, ("AUSDT", "BUSDT")))
@@ -81,7 +80,7 @@ def test_the_declared_lookback_is_exact(group: Group, feature: Feature) -> None:
 @pytest.mark.parametrize("group", GROUPS, ids=[group.name for group in GROUPS])
 def test_a_group_computes_what_it_declares(group: Group) -> None:
     with np.errstate(all="ignore"):
-        assert set(group.from_bars(Bars(**DATA))) == {feature.name for feature in group.features}  # type: ignore[misc]
+        assert set(group.on_bars(Bars(**DATA))) == {feature.name for feature in group.features}
 
 
 def test_a_frozen_price_without_trades_is_finite_and_neutral() -> None:

@@ -21,7 +21,7 @@ LOOKBACK = catalog.lookback(GROUPS)
 
 
 def compute(bars: Bars) -> dict[str, np.ndarray]:
-    return {name: value for group in GROUPS for name, value in group.from_bars(bars).items()}  # type: ignore[misc]
+    return {name: value for group in GROUPS for name, value in group.on_bars(bars).items()}
 
 
 def short(bars: Bars) -> dict[str, np.ndarray]:
