@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -126,9 +126,9 @@ class Group:
     from_rows: Callable[[Rows], Mapping[str, FloatArray]] | None = None
     from_texts: Callable[[Sequence[str]], FloatArray] | None = None
 
-    def on_bars(self, bars: Bars, wanted: Collection[str] | None = None) -> dict[str, FloatArray]:
-        """The features ``wanted`` (all: None) of a group that is computed from bars, arrays of the shape of the bars;
-        nothing for other groups."""
+    def on_bars(self, bars: Bars) -> dict[str, FloatArray]:
+        """The declared features of a group that is computed from bars, arrays of the shape of the bars; nothing for
+        other groups. A copy of a group that declares fewer features (``dataclasses.replace``) computes fewer."""
         found = self.from_bars(bars) if self.from_bars is not None else {}
-        return {name: value() if callable(value) else value for name, value in found.items()
-                if wanted is None or name in wanted}
+        wanted = {feature.name for feature in self.features}
+        return {name: value() if callable(value) else value for name, value in found.items() if name in wanted}
