@@ -11,6 +11,7 @@ from pipelines.errors import ConfigError
 from pipelines.features.declare import Feature, Group
 from pipelines.features.groups import (
     confluence,
+    cross_asset,
     indicators,
     lexicon,
     returns,
@@ -26,6 +27,7 @@ GROUPS: dict[str, Group] = {group.name: group for group in (
     trend.GROUP,
     volatility.GROUP,
     confluence.GROUP,
+    cross_asset.GROUP,
     time.GROUP,
     sentiment.GROUP,
     indicators.GROUP,
