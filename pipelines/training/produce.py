@@ -17,7 +17,7 @@ from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import TrainingError
 from pipelines.store import Warehouse, snapshots
-from pipelines.training import card, explain, families, fit, lineage, report, search
+from pipelines.training import card, explain, families, fit, leaderboard, lineage, report, search
 from pipelines.training.families.base import Fitted
 from pipelines.training.measure import Measure, measure, search_figures
 from pipelines.training.record import Registered, Tracker
@@ -85,7 +85,8 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
         report.write(Path(directory), line=line, searched=searched, evidence=evidence,
                      evidence_start=folds.evidence_start, explanation=explanation, trials=trials,
                      parameter_shares=search.importances(url, session.study), measures=measures, card=text,
-                     fold_importance=explain.by_fold(models), forces=_forces(data, folds, models[-1]))
+                     fold_importance=explain.by_fold(models), forces=_forces(data, folds, models[-1]),
+                     families=leaderboard.families(tried, trials, "On the search folds", session.seed))
         tracker.artifacts(session.run_id, Path(directory))
     tracker.params(session.run_id, {
         "family": family_name, **{f"model.{key}": value for key, value in best.params.items()}})

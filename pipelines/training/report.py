@@ -10,8 +10,9 @@ import pandas as pd
 
 from pipelines.contracts.line import Line
 from pipelines.contracts.records import BASELINES
-from pipelines.training import money, plots, plots_why, slices
+from pipelines.training import leaderboard_page, money, plots, plots_why, slices
 from pipelines.training.explain import Explanation, Force
+from pipelines.training.leaderboard import Board
 from pipelines.training.measure import Measure, book, tradable
 from pipelines.training.search import TrialRecord
 
@@ -19,8 +20,8 @@ from pipelines.training.search import TrialRecord
 def write(directory: Path, *, line: Line, searched: pd.DataFrame, evidence: pd.DataFrame,
           evidence_start: pd.Timestamp, explanation: Explanation, trials: Sequence[TrialRecord],
           parameter_shares: Mapping[str, float], measures: Sequence[Measure], card: str,
-          fold_importance: pd.DataFrame, forces: Sequence[Force]) -> None:
-    """Plots under ``plots/``, tables under ``tables/``, and ``model_card.md``.
+          fold_importance: pd.DataFrame, forces: Sequence[Force], families: Board) -> None:
+    """Plots under ``plots/``, tables under ``tables/``, ``model_card.md`` and ``leaderboard.html``.
 
     Args:
         searched, evidence: out-of-sample predictions (``EVIDENCE_COLUMNS``) on search and evidence folds.
@@ -61,4 +62,7 @@ def write(directory: Path, *, line: Line, searched: pd.DataFrame, evidence: pd.D
         tables / "trials.csv", index=False)
     pd.DataFrame([asdict(item) for item in measures]).to_csv(tables / "measures.csv", index=False)
     explanation.importance.rename(explanation.importance_unit).to_csv(tables / "importance.csv", index_label="feature")
+    families.table().to_csv(tables / "families.csv", index=False)
+    (directory / "leaderboard.html").write_text(leaderboard_page.html(f"Families of {line.name}", [families]),
+                                                encoding="utf-8")
     (directory / "model_card.md").write_text(card, encoding="utf-8")
