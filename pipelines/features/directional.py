@@ -1,0 +1,86 @@
+"""Wilder's average true range and directional movement, started anew each week as `recursive` explains.
+
+References:
+    J.W. Wilder, *New Concepts in Technical Trading Systems*, Trend Research 1978 (ATR, +DI, -DI, ADX).
+    TA-Lib, https://ta-lib.org, functions ATR, PLUS_DI, MINUS_DI, ADX: seeds and conventions. Its directional sums are
+    seeded with ``period`` - 1 moves, its ATR with ``period`` true ranges; an hour without any directional movement
+    leaves the ADX as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from pipelines.contracts.ports import FloatArray
+from pipelines.features.anchors import WARMUP, WEEK, mondays, plain
+from pipelines.features.recursive import EPSILON, enough, smoothed
+from pipelines.sentiment.hours import Ints
+
+
+@dataclass(frozen=True)
+class Directional:
+    """Arrays of shape (hours, symbols): ``atr`` in quote currency, ``plus_di``, ``minus_di`` and ``adx`` 0 to 100."""
+
+    atr: FloatArray
+    plus_di: FloatArray
+    minus_di: FloatArray
+    adx: FloatArray
+
+
+def directional(high: FloatArray, low: FloatArray, close: FloatArray, first: int, period: int = 14) -> Directional:
+    """All four in one pass; a bar that lacks one of its prices is missing.
+
+    Without any range both directional indicators are 0 (TA-Lib's convention) and the ADX stays.
+    """
+    return Directional(*_directional(plain(high), plain(low), plain(close), mondays(first, len(close)), period))
+
+
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _directional(high: FloatArray, low: FloatArray, close: FloatArray, weeks: Ints, period: int) -> FloatArray:
+    hours, symbols = close.shape
+    result = np.full((4, hours, symbols), np.nan)
+    state = np.empty((symbols, 8))
+    seen, keep, factor = np.empty(symbols, dtype=np.int64), 1.0 - 1.0 / period, 1.0 / period
+    for monday in weeks:
+        state[:] = 0.0
+        seen[:] = 0
+        begin = monday - WARMUP
+        for row in range(begin, min(monday + WEEK, hours)):
+            for symbol in range(symbols):
+                top, bottom, value = high[row, symbol], low[row, symbol], close[row, symbol]
+                if top != top or bottom != bottom or value != value:
+                    continue
+                high_before, low_before, close_before, atr, ranges, plus, minus, adx = state[symbol]
+                seen[symbol] += 1
+                number = seen[symbol]
+                plus_di, minus_di = 0.0, 0.0
+                if number > 1:
+                    reach = max(top, close_before) - min(bottom, close_before)
+                    up, down = top - high_before, low_before - bottom
+                    atr = smoothed(atr, reach, number - 1, period, factor)
+                    if number > period:
+                        ranges, plus, minus = ranges * keep, plus * keep, minus * keep
+                    ranges += reach
+                    if down > 0 and down > up:
+                        minus += down
+                    elif up > 0 and up > down:
+                        plus += up
+                    moves = 0.0
+                    if ranges > EPSILON * value:
+                        plus_di, minus_di = 100.0 * (plus / ranges), 100.0 * (minus / ranges)
+                        moves = plus_di + minus_di
+                    if number > period:
+                        index = 100.0 * (abs(minus_di - plus_di) / moves) if moves > EPSILON else 0.0
+                        if moves > EPSILON or number <= 2 * period:
+                            adx = smoothed(adx, index, number - period, period, factor)
+                state[symbol] = (top, bottom, value, atr, ranges, plus, minus, adx)
+                if row >= monday and enough(number, period + 1, row - begin + 1):
+                    result[0, row, symbol] = atr
+                    result[1, row, symbol] = plus_di
+                    result[2, row, symbol] = minus_di
+                    if number >= 2 * period:
+                        result[3, row, symbol] = adx
+    return result
