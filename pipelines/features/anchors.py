@@ -7,23 +7,34 @@ that Monday. So a row sees at most ``warmup`` + 167 hours before its own, whatev
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.sentiment.hours import Ints
 
 WEEK = 168
-#: Of the indicators, in hours: e^-18 of an EMA50's seed is left when its first row is read.
-WARMUP = 3 * WEEK
-#: How many bars before its own an indicator's row sees, at most: on Sunday, 23:00.
-LOOKBACK = WARMUP + WEEK - 1
-#: Of fitted models, in hours: the weeks that a week's model is fitted on.
+#: What may be left of a recursion's seed when its first row is read.
+FADED = 1e-7
+#: Hours that a fitted model of a week's rows is fitted on: the four weeks before.
 FIT = 4 * WEEK
 #: 1970-01-05 00:00 UTC, the first Monday, in hours since 1970.
 _MONDAY = 96
 
 
-def mondays(first: int, hours: int, warmup: int = WARMUP) -> Ints:
+def warmup(seed: int, factor: float) -> int:
+    """Whole weeks, in hours, after which less than `FADED` of the mean of the first ``seed`` values is left in
+    m += ``factor`` (x - m)."""
+    return WEEK * math.ceil((seed + math.log(FADED) / math.log1p(-factor)) / WEEK)
+
+
+def lookback(warmup: int) -> int:
+    """How many bars before its own a row sees, at most: on Sunday, 23:00."""
+    return warmup + WEEK - 1
+
+
+def mondays(first: int, hours: int, warmup: int) -> Ints:
     """Rows at which a week begins and that have ``warmup`` rows before them, in an array of ``hours`` rows whose row 0
     opens at hour ``first`` since 1970-01-01 00:00 UTC."""
     monday = (_MONDAY - first) % WEEK

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 from pipelines.contracts.ports import FloatArray
-from pipelines.features.anchors import WARMUP, WEEK, mondays, plain
+from pipelines.features.anchors import WEEK, mondays, plain, warmup
 from pipelines.features.recursive import EPSILON, enough, smoothed
 from pipelines.sentiment.hours import Ints
 
@@ -35,11 +35,14 @@ def directional(high: FloatArray, low: FloatArray, close: FloatArray, first: int
 
     Without any range both directional indicators are 0 (TA-Lib's convention) and the ADX stays.
     """
-    return Directional(*_directional(plain(high), plain(low), plain(close), mondays(first, len(close)), period))
+    lead = warmup(2 * period, 1 / period)
+    weeks = mondays(first, len(close), lead)
+    return Directional(*_directional(plain(high), plain(low), plain(close), weeks, lead, period))
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _directional(high: FloatArray, low: FloatArray, close: FloatArray, weeks: Ints, period: int) -> FloatArray:
+def _directional(high: FloatArray, low: FloatArray, close: FloatArray, weeks: Ints, lead: int,
+                 period: int) -> FloatArray:
     hours, symbols = close.shape
     result = np.full((4, hours, symbols), np.nan)
     state = np.empty((symbols, 8))
@@ -47,7 +50,7 @@ def _directional(high: FloatArray, low: FloatArray, close: FloatArray, weeks: In
     for monday in weeks:
         state[:] = 0.0
         seen[:] = 0
-        begin = monday - WARMUP
+        begin = monday - lead
         for row in range(begin, min(monday + WEEK, hours)):
             for symbol in range(symbols):
                 top, bottom, value = high[row, symbol], low[row, symbol], close[row, symbol]

@@ -1,9 +1,10 @@
 """Recursive indicators whose value does not depend on where the array begins.
 
-The recursion of a row begins with the first bar present from three weeks (``anchors.WARMUP``) before the row's Monday
-on, with TA-Lib's seed (plain mean of the first ``period`` values) and TA-Lib's formula: the row equals TA-Lib run on
-the bars from that hour on. What TA-Lib run on the whole history says differs by less than 1e-6 of the value (of the
-price for MACD), as the seed has faded by then.
+The recursion of a row begins with the first bar present from some weeks before the row's Monday on (one for EMA12, two
+for EMA26, MACD, RSI and all of Wilder's with 14 hours, three for EMA50: ``anchors.warmup``), with TA-Lib's seed (plain
+mean of the first ``period`` values) and TA-Lib's formula: the row equals TA-Lib run on the bars from that hour on. What
+TA-Lib run on the whole history says differs by less than 1e-6 of the value (of the price for MACD), as the seed has
+faded by then.
 
 A missing bar is skipped as if the hour did not exist: the next bar follows the last one present. Its own row is NaN;
 so is every row before which less than ``PRESENT`` of the hours since the recursion's start are there, and every row
@@ -24,7 +25,7 @@ import numpy as np
 from numba import njit
 
 from pipelines.contracts.ports import FloatArray
-from pipelines.features.anchors import WARMUP, WEEK, mondays, plain
+from pipelines.features.anchors import WEEK, mondays, plain, warmup
 from pipelines.features.rolling import PRESENT
 from pipelines.sentiment.hours import Ints
 
@@ -34,7 +35,8 @@ EPSILON = 1e-14
 
 def ema(values: FloatArray, first: int, period: int) -> FloatArray:
     """Exponential moving average with factor 2 / (period + 1), seeded with the mean of the first ``period`` values."""
-    return _ema(plain(values), mondays(first, len(values)), period)  # type: ignore[no-any-return]
+    lead = warmup(period, 2 / (period + 1))
+    return _ema(plain(values), mondays(first, len(values), lead), lead, period)  # type: ignore[no-any-return]
 
 
 def macd(values: FloatArray, first: int, fast: int = 12, slow: int = 26,
@@ -44,13 +46,15 @@ def macd(values: FloatArray, first: int, fast: int = 12, slow: int = 26,
     As in TA-Lib both averages begin at the same bar: the fast one is seeded with the last ``fast`` of the first
     ``slow`` values.
     """
-    line, smooth = _macd(plain(values), mondays(first, len(values)), fast, slow, signal)
+    lead = warmup(slow + signal, 2 / (slow + 1))
+    line, smooth = _macd(plain(values), mondays(first, len(values), lead), lead, fast, slow, signal)
     return line, smooth, line - smooth
 
 
 def rsi(values: FloatArray, first: int, period: int = 14) -> FloatArray:
     """Wilder's relative strength index, 0 to 100; 0 while nothing moves (TA-Lib's convention)."""
-    return _rsi(plain(values), mondays(first, len(values)), period)  # type: ignore[no-any-return]
+    lead = warmup(period + 1, 1 / period)
+    return _rsi(plain(values), mondays(first, len(values), lead), lead, period)  # type: ignore[no-any-return]
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -69,14 +73,14 @@ def smoothed(level: float, value: float, number: int, period: int, factor: float
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _ema(values: FloatArray, weeks: Ints, period: int) -> FloatArray:
+def _ema(values: FloatArray, weeks: Ints, lead: int, period: int) -> FloatArray:
     hours, symbols = values.shape
     result = np.full((hours, symbols), np.nan)
     level, seen, factor = np.empty(symbols), np.empty(symbols, dtype=np.int64), 2.0 / (period + 1)
     for monday in weeks:
         level[:] = 0.0
         seen[:] = 0
-        begin = monday - WARMUP
+        begin = monday - lead
         for row in range(begin, min(monday + WEEK, hours)):
             for symbol in range(symbols):
                 value = values[row, symbol]
@@ -89,7 +93,8 @@ def _ema(values: FloatArray, weeks: Ints, period: int) -> FloatArray:
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _macd(values: FloatArray, weeks: Ints, fast: int, slow: int, signal: int) -> tuple[FloatArray, FloatArray]:
+def _macd(values: FloatArray, weeks: Ints, lead: int, fast: int, slow: int,
+          signal: int) -> tuple[FloatArray, FloatArray]:
     hours, symbols = values.shape
     line, smooth = np.full((hours, symbols), np.nan), np.full((hours, symbols), np.nan)
     quick, calm, mean = np.empty(symbols), np.empty(symbols), np.empty(symbols)
@@ -100,7 +105,7 @@ def _macd(values: FloatArray, weeks: Ints, fast: int, slow: int, signal: int) ->
         calm[:] = 0.0
         mean[:] = 0.0
         seen[:] = 0
-        begin = monday - WARMUP
+        begin = monday - lead
         for row in range(begin, min(monday + WEEK, hours)):
             for symbol in range(symbols):
                 value = values[row, symbol]
@@ -120,7 +125,7 @@ def _macd(values: FloatArray, weeks: Ints, fast: int, slow: int, signal: int) ->
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _rsi(values: FloatArray, weeks: Ints, period: int) -> FloatArray:
+def _rsi(values: FloatArray, weeks: Ints, lead: int, period: int) -> FloatArray:
     hours, symbols = values.shape
     result = np.full((hours, symbols), np.nan)
     gain, loss, before = np.empty(symbols), np.empty(symbols), np.empty(symbols)
@@ -129,7 +134,7 @@ def _rsi(values: FloatArray, weeks: Ints, period: int) -> FloatArray:
         gain[:] = 0.0
         loss[:] = 0.0
         seen[:] = 0
-        begin = monday - WARMUP
+        begin = monday - lead
         for row in range(begin, min(monday + WEEK, hours)):
             for symbol in range(symbols):
                 value = values[row, symbol]

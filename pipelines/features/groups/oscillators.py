@@ -1,9 +1,9 @@
 """The standard indicators as TA-Lib computes them, put so that they compare over symbols.
 
 The recursive ones (EMA, RSI, MACD, ATR, ADX, +DI, -DI) start anew at fixed hours: a row of a week (Monday 00:00 to
-Sunday 23:00 UTC) carries the recursion that began three weeks (504 h) before that Monday, with TA-Lib's seed and
-formula, so that a row is the same to the bit however much history is computed with it; see
-`pipelines.features.recursive`. Missing bars are skipped there; a window (SMA, Bollinger) counts what is present.
+Sunday 23:00 UTC) carries the recursion that began one to three weeks before that Monday (each feature's source says
+when), with TA-Lib's seed and formula, so that a row is the same to the bit however much history is computed with it;
+see `pipelines.features.recursive`. Missing bars are skipped there; a window (SMA, Bollinger) counts what is present.
 
 References:
     J.W. Wilder, *New Concepts in Technical Trading Systems*, Trend Research 1978 (RSI, ATR, ADX, +DI, -DI).
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.contracts.ports import FloatArray
-from pipelines.features.anchors import LOOKBACK
+from pipelines.features.anchors import lookback, warmup
 from pipelines.features.declare import Bars, Feature, Group, Lazy
 from pipelines.features.rolling import window_mean, window_std
 
@@ -86,31 +86,38 @@ def _compute(bars: Bars) -> Mapping[str, Lazy]:
 
 
 _PRICES = ("high", "low", "close")
-_START = "; starts anew 504 h before the Monday of the row's week"
+_SLOW = warmup(26 + 9, 2 / 27)
+_WILDER = warmup(2 * 14, 1 / 14)
 
 
-def _recursive(name: str, inputs: tuple[str, ...], unit: str, source: str) -> Feature:
-    return Feature(name, inputs, LOOKBACK, unit, f"{source}{_START}")
+def _recursive(name: str, inputs: tuple[str, ...], lead: int, unit: str, source: str) -> Feature:
+    return Feature(name, inputs, lookback(lead), unit, f"{source}; starts anew {lead} h before the row's Monday")
 
 
 GROUP = Group(
     "oscillators",
     (*(Feature(f"sma_distance_{hours}h", ("close",), hours - 1, "log ratio", f"ln(c / SMA{hours}(c))")
        for hours in _SMA_HOURS),
-     *(_recursive(f"ema_distance_{hours}h", ("close",), "log ratio", f"ln(c / EMA{hours}(c)) (TA-Lib EMA)")
-       for hours in _EMA_HOURS),
-     _recursive("rsi_wilder_14h", ("close",), "0 to 100",
+     *(_recursive(f"ema_distance_{hours}h", ("close",), warmup(hours, 2 / (hours + 1)), "log ratio",
+                  f"ln(c / EMA{hours}(c)) (TA-Lib EMA)") for hours in _EMA_HOURS),
+     _recursive("rsi_wilder_14h", ("close",), _WILDER, "0 to 100",
                 "100 U / (U + D), U and D Wilder's means of gains and losses (Wilder 1978, TA-Lib RSI)"),
-     _recursive("macd_12_26h", ("close",), "share of price", "(EMA12 - EMA26) / c (Appel 2005, TA-Lib MACD)"),
-     _recursive("macd_signal_9h", ("close",), "share of price", "EMA9(EMA12 - EMA26) / c (Appel 2005, TA-Lib MACD)"),
-     _recursive("macd_histogram", ("close",), "share of price", "(MACD - signal) / c (Appel 2005, TA-Lib MACD)"),
+     _recursive("macd_12_26h", ("close",), _SLOW, "share of price",
+                "(EMA12 - EMA26) / c (Appel 2005, TA-Lib MACD)"),
+     _recursive("macd_signal_9h", ("close",), _SLOW, "share of price",
+                "EMA9(EMA12 - EMA26) / c (Appel 2005, TA-Lib MACD)"),
+     _recursive("macd_histogram", ("close",), _SLOW, "share of price",
+                "(MACD - signal) / c (Appel 2005, TA-Lib MACD)"),
      Feature("bollinger_percent_b_20h", ("close",), _BAND_HOURS - 1, "0 at the lower, 1 at the upper band",
              "(c - lower) / (upper - lower), bands SMA20 -+ 2 population standard deviations (Bollinger 2001)"),
      Feature("bollinger_width_20h", ("close",), _BAND_HOURS - 1, "share of price",
              "(upper - lower) / SMA20 (Bollinger 2001)"),
-     _recursive("atr_wilder_14h", _PRICES, "share of price", "Wilder's mean true range / c (Wilder 1978, TA-Lib ATR)"),
-     _recursive("adx_14h", _PRICES, "0 to 100",
+     _recursive("atr_wilder_14h", _PRICES, _WILDER, "share of price",
+                "Wilder's mean true range / c (Wilder 1978, TA-Lib ATR)"),
+     _recursive("adx_14h", _PRICES, _WILDER, "0 to 100",
                 "Wilder's mean of 100 |+DI - -DI| / (+DI + -DI) (Wilder 1978, TA-Lib ADX)"),
-     _recursive("plus_di_14h", _PRICES, "0 to 100", "100 +DM / TR, Wilder's sums (Wilder 1978, TA-Lib PLUS_DI)"),
-     _recursive("minus_di_14h", _PRICES, "0 to 100", "100 -DM / TR, Wilder's sums (Wilder 1978, TA-Lib MINUS_DI)")),
+     _recursive("plus_di_14h", _PRICES, _WILDER, "0 to 100",
+                "100 +DM / TR, Wilder's sums (Wilder 1978, TA-Lib PLUS_DI)"),
+     _recursive("minus_di_14h", _PRICES, _WILDER, "0 to 100",
+                "100 -DM / TR, Wilder's sums (Wilder 1978, TA-Lib MINUS_DI)")),
     from_bars=_compute)

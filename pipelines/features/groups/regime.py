@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.contracts.ports import FloatArray
-from pipelines.features.anchors import FIT, LOOKBACK, WEEK
+from pipelines.features.anchors import FIT, WEEK, lookback, warmup
 from pipelines.features.declare import Bars, Feature, Group, Lazy
 from pipelines.features.rolling import window_mean
 
@@ -47,8 +47,9 @@ def _compute(bars: Bars) -> Mapping[str, Lazy]:
 
     @cache
     def swell() -> FloatArray:
-        """ATR over its trailing mean; 1 where nothing moves."""
-        atr = wilder().atr
+        """ATR as a share of the price over its trailing mean; 1 where nothing moves. Not the ATR in money, which rises
+        with the price of a calm trend."""
+        atr = wilder().atr / bars.close
         usual = window_mean(atr, _CALM_HOURS)
         return np.where(usual == 0, 1.0, atr / np.where(usual == 0, 1.0, usual))
 
@@ -74,21 +75,22 @@ def _compute(bars: Bars) -> Mapping[str, Lazy]:
 
 
 _PRICES = ("high", "low", "close")
-_START = "starts anew 504 h before the Monday of the row's week"
-_FITTED = ("2 normal states of return and log range, 12 rounds of EM on the 672 h before the Monday of the row's week "
+_LEAD = warmup(2 * 14, 1 / 14)
+_START = f"starts anew {_LEAD} h before the row's Monday"
+_FITTED = ("2 normal states of return and log range, 12 rounds of EM on the 672 h before the row's Monday "
            "(Hamilton 1989)")
 
 GROUP = Group(
     "regime",
-    (Feature("regime_trending", _PRICES, LOOKBACK, "0 or 1", f"ADX14 > 25 (Wilder 1978); {_START}"),
-     Feature("regime_ranging", _PRICES, LOOKBACK, "0 or 1", f"ADX14 < 20 (Wilder 1978); {_START}"),
-     Feature("regime_volatile", _PRICES, LOOKBACK + _CALM_HOURS - 1, "0 or 1",
-             f"ATR14 > 1.5 times its mean over 168 h; {_START}"),
-     Feature("regime_trend_strength", _PRICES, LOOKBACK, "1 where a trend begins", f"ADX14 / 25; {_START}"),
-     Feature("regime_trend_direction", _PRICES, LOOKBACK, "-1 down to 1 up",
+    (Feature("regime_trending", _PRICES, lookback(_LEAD), "0 or 1", f"ADX14 > 25 (Wilder 1978); {_START}"),
+     Feature("regime_ranging", _PRICES, lookback(_LEAD), "0 or 1", f"ADX14 < 20 (Wilder 1978); {_START}"),
+     Feature("regime_volatile", _PRICES, lookback(_LEAD) + _CALM_HOURS - 1, "0 or 1",
+             f"ATR14 / c > 1.5 times its mean over 168 h; {_START}"),
+     Feature("regime_trend_strength", _PRICES, lookback(_LEAD), "1 where a trend begins", f"ADX14 / 25; {_START}"),
+     Feature("regime_trend_direction", _PRICES, lookback(_LEAD), "-1 down to 1 up",
              f"(+DI14 - -DI14) / (+DI14 + -DI14) (Wilder 1978); {_START}"),
-     Feature("regime_volatility_strength", _PRICES, LOOKBACK + _CALM_HOURS - 1, "log ratio",
-             f"ln(ATR14 / its mean over 168 h); {_START}"),
+     Feature("regime_volatility_strength", _PRICES, lookback(_LEAD) + _CALM_HOURS - 1, "log ratio",
+             f"ln(s / its mean over 168 h), s = ATR14 / c; {_START}"),
      Feature("regime_hmm_turbulent", _PRICES, FIT + WEEK, "probability",
              f"P(turbulent | bars up to the row), {_FITTED}"),
      Feature("regime_hmm_volatility", _PRICES, FIT + WEEK, "log return per sqrt(hour)",
