@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 import talib
 
-from pipelines.features import catalog
+from pipelines.features import catalog, view
 from pipelines.features.declare import Bars
 from pipelines.features.directional import directional
 from pipelines.features.view import FIELDS
 from tests.unit.features.test_recursive import MONDAY, prices
+from tests.unit.features.world import HOUR, START, dirty
 
 HOURS = 1100
 GROUPS = [catalog.GROUPS[name] for name in ("oscillators", "regime")]
@@ -120,3 +121,20 @@ def test_flags_exclude_each_other_and_are_absent_with_their_indicator() -> None:
     assert not (trending * ranging).any()
     adx = directional(DATA["high"], DATA["low"], DATA["close"], MONDAY).adx[671:]
     assert ((adx > 25) == (trending == 1)).all()
+
+
+def test_rows_as_they_were_known_do_not_depend_on_where_the_computation_begins() -> None:
+    frame, hours, reach = dirty(1000, ("AUSDT",), seed=9, rate=0.004), 1000, catalog.lookback(GROUPS)
+
+    def evaluated(start: int) -> view.Evaluated:
+        past = view.history(frame, START + start * HOUR, START + hours * HOUR)
+        return view.evaluate(past, lambda bars: {
+            name: value for group in GROUPS for name, value in group.on_bars(bars).items()}, reach)
+
+    whole = evaluated(0)
+    assert len(frame) > hours  # revisions
+    for start in (1, 100):
+        part = evaluated(start)
+        for name, values in part.values.items():
+            assert values[reach:].tobytes() == whole.values[name][start + reach:].tobytes(), name
+            assert np.isfinite(values[reach:]).mean() > 0.95
