@@ -115,7 +115,7 @@ GROUP = Group(
      _recursive("atr_wilder_14h", _PRICES, _WILDER, "share of price",
                 "Wilder's mean true range / c (Wilder 1978, TA-Lib ATR)"),
      _recursive("adx_14h", _PRICES, _WILDER, "0 to 100",
-                "Wilder's mean of 100 |+DI - -DI| / (+DI + -DI) (Wilder 1978, TA-Lib ADX)"),
+                "Wilder's mean of 100 abs(+DI - -DI) / (+DI + -DI) (Wilder 1978, TA-Lib ADX)"),
      _recursive("plus_di_14h", _PRICES, _WILDER, "0 to 100",
                 "100 +DM / TR, Wilder's sums (Wilder 1978, TA-Lib PLUS_DI)"),
      _recursive("minus_di_14h", _PRICES, _WILDER, "0 to 100",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _TRENDING, _RANGING = 25.0, 20.0
 _VOLATILE = 1.5
 _CALM_HOURS = 168
-#: A smaller log range is one basis point: an hour without trades is calm, not minus infinity.
+#: A smaller log range is one basis point: a motionless hour is calm, not minus infinity.
 _LEAST_RANGE = 1e-4
 
 
@@ -92,7 +92,7 @@ GROUP = Group(
      Feature("regime_volatility_strength", _PRICES, lookback(_LEAD) + _CALM_HOURS - 1, "log ratio",
              f"ln(s / its mean over 168 h), s = ATR14 / c; {_START}"),
      Feature("regime_hmm_turbulent", _PRICES, FIT + WEEK, "probability",
-             f"P(turbulent | bars up to the row), {_FITTED}"),
+             f"P(turbulent) given the bars up to the row, {_FITTED}"),
      Feature("regime_hmm_volatility", _PRICES, FIT + WEEK, "log return per sqrt(hour)",
              f"standard deviation of the next hour's return, {_FITTED}")),
     from_bars=_compute)
