@@ -69,7 +69,7 @@ def test_filter_and_smoother_equal_the_sum_over_all_paths(hole: int | None) -> N
 
 
 def test_filter_equals_statsmodels() -> None:
-    numbers = seen(400, seed=5)
+    numbers = seen(FIT + WEEK, seed=5)
     numbers[:, 1] = 0.0  # the second number tells nothing: both states draw it alike
     stay, leave = MODEL.transition[0, 0], MODEL.transition[1, 0]
     model = hmm.Model(np.array([MODEL.mean[0] * [1, 0], MODEL.mean[1] * [1, 0]]), np.array([[1e-4, 1.0], [9e-4, 1.0]]),
@@ -91,6 +91,18 @@ def test_it_finds_the_state_of_simulated_hours(ratio: float, least: float) -> No
     assert low > least
     sizes = [np.median(ahead[there & (states == state)]) for state in (0, 1)]
     assert sizes == pytest.approx([0.005, 0.005 * ratio], rel=0.2)
+
+
+def test_a_week_is_the_filter_of_the_model_of_the_weeks_before() -> None:
+    _, returns, ranges = simulated(FIT + 1 + 2 * WEEK, 1, seed=7)
+    turbulent, ahead = hmm.turbulence(returns, ranges, MONDAY - 1)
+    for monday in (FIT + 1, FIT + 1 + WEEK):
+        numbers = np.concatenate([returns, ranges], axis=1)[monday - FIT:monday + WEEK]
+        model = hmm.fit(numbers[:FIT].copy(), hmm.STEPS)
+        states = hmm.filtered(hmm.likelihood(numbers, model), model)[FIT:]
+        np.testing.assert_allclose(turbulent[monday:monday + WEEK, 0], states[:, 1], rtol=1e-12)
+        mixed = (states @ model.transition) @ (model.variance[:, 0] + model.mean[:, 0] ** 2)
+        np.testing.assert_allclose(ahead[monday:monday + WEEK, 0], np.sqrt(mixed), rtol=1e-9)
 
 
 def test_the_fit_finds_the_model() -> None:

@@ -117,6 +117,17 @@ def test_equals_talib_from_the_anchor_on(kind: str, holes: float) -> None:
 
 
 @every_kind
+def test_equals_talib_on_coarse_ticks(kind: str) -> None:
+    """Prices of few digits: moves up and down that are equal, hours without any."""
+    given: Prices = tuple(np.round(values / 2) * 2 for values in prices(seed=4))  # type: ignore[assignment]
+    ours = KINDS[kind].ours(*given, FIRST)
+    for symbol in range(3):
+        expected = from_the_anchor(kind, given, FIRST, symbol)
+        there = np.isfinite(expected)
+        np.testing.assert_allclose(ours[there, symbol], expected[there], rtol=1e-9, atol=1e-9)
+
+
+@every_kind
 def test_is_nearly_talib_of_the_whole_history(kind: str) -> None:
     given = prices(5000, 2, seed=3)
     ours = KINDS[kind].ours(*given, FIRST)
