@@ -45,7 +45,9 @@ def _directional(high: FloatArray, low: FloatArray, close: FloatArray, weeks: In
                  period: int) -> FloatArray:
     hours, symbols = close.shape
     result = np.full((4, hours, symbols), np.nan)
-    state = np.empty((symbols, 8))
+    state = np.empty((8, symbols))
+    high_before, low_before, close_before, atr, ranges, plus, minus, adx = (
+        state[0], state[1], state[2], state[3], state[4], state[5], state[6], state[7])
     seen, keep, factor = np.empty(symbols, dtype=np.int64), 1.0 - 1.0 / period, 1.0 / period
     for monday in weeks:
         state[:] = 0.0
@@ -56,34 +58,30 @@ def _directional(high: FloatArray, low: FloatArray, close: FloatArray, weeks: In
                 top, bottom, value = high[row, symbol], low[row, symbol], close[row, symbol]
                 if top != top or bottom != bottom or value != value:
                     continue
-                high_before, low_before, close_before, atr, ranges, plus, minus, adx = state[symbol]
                 seen[symbol] += 1
                 number = seen[symbol]
-                plus_di, minus_di = 0.0, 0.0
+                moved = False
                 if number > 1:
-                    reach = max(top, close_before) - min(bottom, close_before)
-                    up, down = top - high_before, low_before - bottom
-                    atr = smoothed(atr, reach, number - 1, period, factor)
+                    before = close_before[symbol]
+                    reach = max(top, before) - min(bottom, before)
+                    up, down = top - high_before[symbol], low_before[symbol] - bottom
+                    atr[symbol] = smoothed(atr[symbol], reach, number - 1, period, factor)
+                    decay = keep if number > period else 1.0
+                    total = ranges[symbol] * decay + reach
+                    rise = plus[symbol] * decay + (up if up > 0 and up > down else 0.0)
+                    fall = minus[symbol] * decay + (down if down > 0 and down > up else 0.0)
+                    ranges[symbol], plus[symbol], minus[symbol] = total, rise, fall
+                    moved = total > EPSILON * value
                     if number > period:
-                        ranges, plus, minus = ranges * keep, plus * keep, minus * keep
-                    ranges += reach
-                    if down > 0 and down > up:
-                        minus += down
-                    elif up > 0 and up > down:
-                        plus += up
-                    moves = 0.0
-                    if ranges > EPSILON * value:
-                        plus_di, minus_di = 100.0 * (plus / ranges), 100.0 * (minus / ranges)
-                        moves = plus_di + minus_di
-                    if number > period:
-                        index = 100.0 * (abs(minus_di - plus_di) / moves) if moves > EPSILON else 0.0
-                        if moves > EPSILON or number <= 2 * period:
-                            adx = smoothed(adx, index, number - period, period, factor)
-                state[symbol] = (top, bottom, value, atr, ranges, plus, minus, adx)
+                        known = moved and rise + fall > EPSILON * total
+                        if known or number <= 2 * period:
+                            index = 100.0 * abs(fall - rise) / (rise + fall) if known else 0.0
+                            adx[symbol] = smoothed(adx[symbol], index, number - period, period, factor)
+                high_before[symbol], low_before[symbol], close_before[symbol] = top, bottom, value
                 if row >= monday and enough(number, period + 1, row - begin + 1):
-                    result[0, row, symbol] = atr
-                    result[1, row, symbol] = plus_di
-                    result[2, row, symbol] = minus_di
+                    result[0, row, symbol] = atr[symbol]
+                    result[1, row, symbol] = 100.0 * plus[symbol] / ranges[symbol] if moved else 0.0
+                    result[2, row, symbol] = 100.0 * minus[symbol] / ranges[symbol] if moved else 0.0
                     if number >= 2 * period:
-                        result[3, row, symbol] = adx
+                        result[3, row, symbol] = adx[symbol]
     return result
