@@ -99,9 +99,9 @@ GROUP = Group(
               "below it trends, above it reversals", 0.0),
      _feature("spectral_peak_period", "hours", f"period of the highest of the {_OF}; no movement: 0", 0.0),
      _feature("spectral_peak_prominence", "ln power", f"the highest of the {_OF} above the line through it", 0.0),
-     *(_feature(f"band_power_{name}", "share of power", f"power of periods of {name.replace('_', ' to ')} in the {_OF}; "
-                "no movement: its share of white noise", (stop - start) / (SEGMENT // 2))
+     *(_feature(f"band_power_{name}", "share of power", f"power of periods of {name.replace('_', ' to ')} in the "
+                f"{_OF}; no movement: its share of white noise", (stop - start) / (SEGMENT // 2))
        for name, (start, stop) in list(BANDS.items())[:-1]),  # the shares add up to 1: the last tells nothing new
-     *(_feature(f"lowpass_distance_{cutoff}h", "log price", f"ln(c / last value of {WINDOW + 1} log closes, mirrored, without "
-                f"periods under {cutoff} h in their DFT)", 0.0) for cutoff in CUTOFFS)),
+     *(_feature(f"lowpass_distance_{cutoff}h", "log price", f"ln(c / last value of {WINDOW + 1} log closes, mirrored, "
+                f"without periods under {cutoff} h in their DFT)", 0.0) for cutoff in CUTOFFS)),
     from_bars=_compute)
