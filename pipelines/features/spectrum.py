@@ -6,10 +6,11 @@ as none (0), as long as ``rolling.PRESENT`` of a window is there; windows with l
 
 *The same bits for a row alone and among others.* A batched transform may add up a row's terms in another order, or with
 other instructions, when it has more rows to fill its vectors with. So: weighted sums run term by term (newest first)
-over whole blocks of rows, where each row is one place of an elementwise operation; the transform is ``numpy.fft``,
-which plans once and then runs every row by itself (``scipy.fft`` runs two or four rows at once and the remainder alone:
-bits that hold on one processor only); no matrix products. Rows whose look-back begins before the array have no value,
-so one live row costs one window.
+over whole blocks of rows, where each row is one place of an elementwise operation. There are no matrix products. And
+``numpy.fft`` transforms as many rows at once as a vector register holds, and what remains one by one: equal on most
+processors, but not where only one of the two fuses its multiplications and additions. It is always given a multiple of
+``_TOGETHER`` rows, so that none remains. Rows whose look-back begins before the array have no value: one live row costs
+one window.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from pipelines.features.rolling import PRESENT
 
 #: Values that are worked on together: 8 KiB, so that a block and its sums stay in the first cache.
 _BLOCK = 1024
-#: Rows whose segments are transformed together.
-_ROWS = 1024
+#: Segments that are transformed in one call, and the number of which that is always a multiple: more than any vector
+#: register holds.
+_ROWS, _TOGETHER = 1024, 16
 #: A window whose power is a smaller share of its squares is a constant and rounding.
 _FLAT = 1e-20
 
@@ -109,15 +111,16 @@ def welch(values: FloatArray, chosen: np.ndarray, segment: int, segments: int) -
     scale = 1.0 / float((taper * taper).sum())
     for top in range(0, len(ends), _ROWS):
         part = ends[top:top + _ROWS]
-        _density(np.fft.rfft(_tapered(values, part, taper), axis=1), scale, power[top:top + _ROWS])
+        _density(np.fft.rfft(_tapered(values, part, taper, _TOGETHER), axis=1), scale, power[top:top + _ROWS])
     return _averaged(power, place.reshape(len(chosen), segments))
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _tapered(values: FloatArray, ends: np.ndarray, taper: FloatArray) -> FloatArray:  # type: ignore[type-arg]
-    """The segments that end at ``ends``, without their means, times the taper."""
+def _tapered(values: FloatArray, ends: np.ndarray, taper: FloatArray,  # type: ignore[type-arg]
+             together: int) -> FloatArray:
+    """The segments that end at ``ends``, without their means, times the taper; zeros up to a full number of rows."""
     size = len(taper)
-    found = np.empty((len(ends), size))
+    found = np.zeros(((len(ends) + together - 1) // together * together, size))
     for row in range(len(ends)):
         part = values[ends[row] - size + 1:ends[row] + 1]
         mean = 0.0

@@ -29,8 +29,9 @@ HOURS, SHOWN, HIDDEN = 96, 48, 4
 #: The lasso's penalty by the smallest one that allows no cosine at all; its rounds over all cosines, and over those in
 #: use after each.
 PENALTY, SWEEPS, AGAIN = 0.1, 4, 4
-#: A shape's length, how many shapes, how many of them make a day, rounds of learning, hours between example days.
-DAY, ATOMS, NONZEROS, ROUNDS, APART = 24, 12, 3, 5, 6
+#: A shape's length, how many shapes, how many of them make a day, rounds of learning, hours between example days: prime
+#: to 24, so that examples begin at every hour of the day.
+DAY, ATOMS, NONZEROS, ROUNDS, APART = 24, 12, 3, 5, 5
 WEEK, LEARNED = 168, 672
 #: 1970-01-01 was a Thursday: weeks begin three days before it.
 _MONDAY = 72
