@@ -12,6 +12,7 @@ from pipelines.features.declare import Feature, Group
 from pipelines.features.groups import (
     compressed,
     cycles,
+    dictionary,
     indicators,
     lexicon,
     returns,
@@ -32,6 +33,7 @@ GROUPS: dict[str, Group] = {group.name: group for group in (
     spectral.GROUP,
     wavelet.GROUP,
     compressed.GROUP,
+    dictionary.GROUP,
     time.GROUP,
     sentiment.GROUP,
     indicators.GROUP,

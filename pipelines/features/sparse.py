@@ -14,6 +14,12 @@ from numba import njit
 from pipelines.contracts.ports import FloatArray
 
 
+def cosines(length: int, atoms: int) -> FloatArray:
+    """DCT-II vectors 1 to ``atoms`` of this length, (atoms, length), each of norm 1. The constant is left out."""
+    angle = np.pi / length * (np.arange(length) + 0.5) * np.arange(1, atoms + 1)[:, None]
+    return np.ascontiguousarray(math.sqrt(2.0 / length) * np.cos(angle))
+
+
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def _best(pull: float, own: float, penalty: float) -> float:
     """The value of one coordinate that is best while the others stay."""
@@ -22,9 +28,10 @@ def _best(pull: float, own: float, penalty: float) -> float:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _move(correlation: FloatArray, row: FloatArray, change: float) -> None:
-    for k in range(len(correlation)):
-        correlation[k] -= change * row[k]
+def _move(correlation: FloatArray, gram: FloatArray, k: int, change: float) -> None:
+    """What one coordinate's change does to the correlations."""
+    for other in range(len(correlation)):
+        correlation[other] -= change * gram[k, other]
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -41,35 +48,41 @@ def lasso(correlation: FloatArray, gram: FloatArray, penalty: float, rounds: int
         and active sets of J. Friedman, T. Hastie & R. Tibshirani, Journal of Statistical Software 33 (2010), 2.2, 2.6.
     """
     atoms = len(correlation)
-    active, change = np.empty(atoms, np.int64), np.empty(atoms)
+    active = np.empty(atoms, np.int64)
+    own, pull, change = np.empty(atoms * atoms), np.empty(atoms), np.empty(atoms)
     into[:] = 0.0
     for _ in range(rounds):
         used = 0
         for k in range(atoms):
             old = into[k]
+            if old == 0.0 and abs(correlation[k]) <= penalty:
+                continue
             new = _best(correlation[k] + gram[k, k] * old, gram[k, k], penalty)
             if new != old:
-                _move(correlation, gram[k], new - old)
+                _move(correlation, gram, k, new - old)
                 into[k] = new
             if new != 0.0:
                 active[used] = k
-                change[used] = 0.0
                 used += 1
+        # Among the atoms in use, laid side by side; the others hear of all changes at once.
+        for one in range(used):
+            pull[one], change[one] = correlation[active[one]], 0.0
+            for other in range(used):
+                own[one * used + other] = gram[active[one], active[other]]
         for _ in range(again):
-            for place in range(used):
-                k = active[place]
-                old, row = into[k], gram[k]
-                new = _best(correlation[k] + row[k] * old, row[k], penalty)
+            for one in range(used):
+                old, size = into[active[one]], own[one * used + one]
+                new = _best(pull[one] + size * old, size, penalty)
                 if new != old:
                     for other in range(used):
-                        correlation[active[other]] -= (new - old) * row[active[other]]
-                    change[place] += new - old
-                    into[k] = new
-        # The atoms in use are up to date; the others hear of all changes at once.
-        kept = correlation[active[:used]]
-        for place in range(used):
-            _move(correlation, gram[active[place]], change[place])
-        correlation[active[:used]] = kept
+                        pull[other] -= (new - old) * own[one * used + other]
+                    change[one] += new - old
+                    into[active[one]] = new
+        for one in range(used):
+            if change[one] != 0.0:
+                _move(correlation, gram, active[one], change[one])
+        for one in range(used):
+            correlation[active[one]] = pull[one]
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]

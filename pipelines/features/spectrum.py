@@ -16,6 +16,7 @@ one window.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numba import njit
@@ -49,6 +50,22 @@ def present(bars: Bars, width: int) -> np.ndarray:  # type: ignore[type-arg]
     if len(there) > width:
         enough[width:] = there[width:] - there[:-width] >= math.ceil(PRESENT * width)
     return enough
+
+
+def by_column(bars: Bars, width: int, parts: int,
+              of: Callable[[FloatArray, np.ndarray], FloatArray]) -> FloatArray:  # type: ignore[type-arg]
+    """A statistic of single windows for all symbols, shape (parts, hours, symbols), NaN where there is none.
+
+    Args:
+        width: how many returns a window holds.
+        of: the returns (hours,) of a symbol and the rows whose windows may be used → (rows, parts).
+    """
+    values, usable = returns(bars), present(bars, width)
+    found = np.full((parts, *bars.close.shape), np.nan)
+    for column in range(bars.close.shape[1]):
+        rows = np.flatnonzero(usable[:, column])
+        found[:, rows, column] = of(np.ascontiguousarray(values[:, column]), rows).T
+    return found
 
 
 def weighted(values: FloatArray, weights: FloatArray, step: int = 1) -> FloatArray:

@@ -1,48 +1,32 @@
-"""How few parts the price path is made of, and how strange the last day is to what the last month has taught.
+"""How few parts the price path is made of: compressed sensing of the last four days.
 
-*L1*: half of the hours of a trailing window of log prices are shown to a lasso over cosines, at fixed places without a
+Half of the hours of a trailing window of log prices are shown to a lasso over cosines, at fixed places without a
 pattern; what it makes of the other half says whether few cosines make the path (Donoho, "Compressed Sensing", IEEE
 Transactions on Information Theory 52, 2006). The last hours are never shown: the price's distance from the recovered
 path there, in units of that window's usual error, is an anomaly score.
-
-*Dictionary*: at each Monday 00:00 UTC, shapes of a day's path are learned from the four weeks before (K-SVD, see
-``features/sparse.py``), and serve all rows of that week: a row's value depends on the calendar and its look-back, not
-on where a computation began. What three learned shapes cannot explain of the last 24 hours is the other anomaly score.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 from numba import njit
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Bars, Feature, Group, Lazy
-from pipelines.features.sparse import lasso, learn, pursue
-from pipelines.features.spectrum import present, returns
+from pipelines.features.sparse import cosines, lasso
+from pipelines.features.spectrum import by_column
 
 #: Log prices in the L1 window, how many of them are shown, and how many last ones never are.
 HOURS, SHOWN, HIDDEN = 96, 48, 4
 #: The lasso's penalty by the smallest one that allows no cosine at all; its rounds over all cosines, and over those in
 #: use after each.
-PENALTY, SWEEPS, AGAIN = 0.1, 4, 4
-#: A shape's length, how many shapes, how many of them make a day, rounds of learning, hours between example days: prime
-#: to 24, so that examples begin at every hour of the day.
-DAY, ATOMS, NONZEROS, ROUNDS, APART = 24, 12, 3, 5, 5
-WEEK, LEARNED = 168, 672
-#: 1970-01-01 was a Thursday: weeks begin three days before it.
-_MONDAY = 72
+PENALTY, SWEEPS, AGAIN = 0.15, 3, 4
 #: Squares below this, in log price², are rounding.
 _FLAT = 1e-24
-
-
-def cosines(length: int, atoms: int) -> FloatArray:
-    """DCT-II vectors 1 to ``atoms`` of this length, (atoms, length), each of norm 1. The constant is left out."""
-    angle = np.pi / length * (np.arange(length) + 0.5) * np.arange(1, atoms + 1)[:, None]
-    return np.ascontiguousarray(math.sqrt(2.0 / length) * np.cos(angle))
 
 
 def showing(hours: int, count: int, hidden: int) -> np.ndarray:  # type: ignore[type-arg]
@@ -133,126 +117,24 @@ def recovered(values: FloatArray, chosen: np.ndarray, atoms: FloatArray, shown: 
     return found
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _shape(values: FloatArray, row: int, into: FloatArray) -> float:
-    """The path of the returns up to ``row``, without its mean and of norm 1; returns its norm (0: no movement)."""
-    size = len(into)
-    total, mean, norm = 0.0, 0.0, 0.0
-    for i in range(size):
-        total += values[row - size + 1 + i]
-        into[i] = total
-        mean += total
-    mean /= size
-    for i in range(size):
-        into[i] -= mean
-        norm += into[i] * into[i]
-    if not norm > _FLAT:
-        return 0.0
-    norm = math.sqrt(norm)
-    for i in range(size):
-        into[i] /= norm
-    return norm
-
-
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def strangeness(values: FloatArray, chosen: np.ndarray, first: int, start: FloatArray, week: int,  # type: ignore[type-arg]
-                phase: int, learned: int, apart: int, nonzeros: int, rounds: int) -> FloatArray:
-    """What a dictionary learned before the week began leaves of the path of the last hours.
-
-    Args:
-        values: (hours,), log returns; chosen: ascending rows, each at least ``week + learned``.
-        first: hour since 1970 of row 0; weeks begin at hours h with (h + ``phase``) % ``week`` == 0.
-        start: (atoms, length), where the learning begins.
-        learned: hours before the week's beginning that it learns from; apart: hours between two examples.
-
-    Returns:
-        (rows, 2): share of the path's energy that is left; z-score of the logarithm of what is left among the examples.
-        NaN for a path without movement, or too few examples.
-    """
-    length = start.shape[1]
-    most = (learned - length) // apart + 1
-    found = np.full((len(chosen), 2), np.nan)
-    signals, norms = np.empty((most, length)), np.empty(most)
-    code, rest, path = np.empty(len(start)), np.empty(length), np.empty(length)
-    dictionary = start.copy()
-    known, examples, mean, spread = -1, 0, 0.0, 0.0
-    for number in range(len(chosen)):
-        row = chosen[number]
-        anchor = row - (first + row + phase) % week
-        if anchor != known:
-            known, examples = anchor, 0
-            for example in range(most):
-                norm = _shape(values, anchor - 1 - example * apart, signals[examples])
-                if norm > 0.0:
-                    norms[examples] = norm
-                    examples += 1
-            dictionary[:] = start
-            learn(signals[:examples], dictionary, nonzeros, rounds)
-            mean, spread = 0.0, 0.0
-            for example in range(examples):
-                pursue(signals[example], dictionary, nonzeros, code, rest)
-                left = 0.0
-                for i in range(length):
-                    left += rest[i] * rest[i]
-                norms[example] = math.log(norms[example] * math.sqrt(left) + 1e-12)
-                mean += norms[example]
-            mean /= max(examples, 1)
-            for example in range(examples):
-                spread += (norms[example] - mean) ** 2
-            spread = math.sqrt(spread / max(examples, 1))
-        norm = _shape(values, row, path)
-        if norm == 0.0 or 2 * examples < most:
-            continue
-        pursue(path, dictionary, nonzeros, code, rest)
-        left = 0.0
-        for i in range(length):
-            left += rest[i] * rest[i]
-        found[number, 0] = left
-        found[number, 1] = (math.log(norm * math.sqrt(left) + 1e-12) - mean) / max(spread, 0.1)
-    return found
-
-
 def _compute(bars: Bars) -> Mapping[str, Lazy]:
-    def by_column(width: int, parts: int, of: Callable[[FloatArray, np.ndarray], FloatArray]  # type: ignore[type-arg]
-                  ) -> FloatArray:
-        values, usable = returns(bars), present(bars, width)
-        found = np.full((parts, *bars.close.shape), np.nan)
-        for column in range(bars.close.shape[1]):
-            rows = np.flatnonzero(usable[:, column])
-            found[:, rows, column] = of(np.ascontiguousarray(values[:, column]), rows).T
-        return found
-
     @cache
-    def l1() -> FloatArray:
-        return by_column(HOURS - 1, 3, lambda values, rows: recovered(values, rows, *_measurement(), PENALTY, SWEEPS,
-                                                                     AGAIN))
+    def found() -> FloatArray:
+        return by_column(bars, HOURS - 1, 3, lambda values, rows: recovered(values, rows, *_measurement(), PENALTY,
+                                                                            SWEEPS, AGAIN))
 
-    @cache
-    def strange() -> FloatArray:
-        return by_column(WEEK + LEARNED, 2, lambda values, rows: strangeness(
-            values, rows, bars.first, cosines(DAY, ATOMS), WEEK, _MONDAY, LEARNED, APART, NONZEROS, ROUNDS))
-
-    def part(of: Callable[[], FloatArray], number: int) -> FloatArray:
-        found: FloatArray = of()[number]
-        return found
-
-    return {**{name: partial(part, l1, number) for number, name in enumerate(("l1_error", "l1_atoms", "l1_gap"))},
-            **{f"dictionary_{name}": partial(part, strange, number) for number, name in enumerate(("rest", "anomaly"))}}
+    lazy: dict[str, Callable[[], FloatArray]] = {
+        "l1_error": lambda: found()[0], "l1_atoms": lambda: found()[1], "l1_gap": lambda: found()[2]}
+    return lazy
 
 
 _L1 = (f"{HOURS} log closes, {SHOWN} of them shown, lasso over {HOURS - 1} cosines, penalty {PENALTY:g} of the largest "
        "(Tibshirani 1996; Donoho 2006)")
-_KSVD = (f"{ATOMS} shapes of {DAY} h paths learned from {LEARNED} h before Monday 00:00 UTC, {NONZEROS} of them used "
-         "(K-SVD, Aharon et al. 2006)")
 
 GROUP = Group(
     "compressed",
     (Feature("l1_error", ("close",), HOURS - 1, "share of standard deviation",
              f"RMS error at the hours not shown of {_L1}; no movement: 0", 0.0),
      Feature("l1_atoms", ("close",), HOURS - 1, "share of cosines", f"cosines in use, {_L1}; no movement: 0", 0.0),
-     Feature("l1_gap", ("close",), HOURS - 1, "RMS errors", f"ln c - recovered ln c, by the RMS error, {_L1}", 0.0),
-     Feature("dictionary_rest", ("close",), WEEK + LEARNED, "share of energy",
-             f"energy of the last {DAY} h path that is left by {_KSVD}; no movement: 0", 0.0),
-     Feature("dictionary_anomaly", ("close",), WEEK + LEARNED, "standard deviations",
-             f"z-score among the examples of ln(what is left of the last {DAY} h path) by {_KSVD}", 0.0)),
+     Feature("l1_gap", ("close",), HOURS - 1, "RMS errors", f"ln c - recovered ln c, by the RMS error, {_L1}", 0.0)),
     from_bars=_compute)

@@ -23,7 +23,7 @@ from numba import njit
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Bars, Feature, Group, Lazy
-from pipelines.features.spectrum import present, returns, weighted
+from pipelines.features.spectrum import by_column, present, returns, weighted
 
 LEVELS = 5
 _DB4 = pywt.Wavelet("db4")
@@ -66,19 +66,22 @@ def entropy(shares: FloatArray) -> FloatArray:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _down(values: FloatArray, weights: FloatArray, into: FloatArray) -> None:
-    """One level down with symmetric ends: ``into[n]`` = sum of ``weights[l]`` * value 2 n + 1 - l."""
-    size = len(values)
-    for n in range(len(into)):
-        total = 0.0
-        for lag in range(len(weights)):
-            at = 2 * n + 1 - lag
-            if at < 0:
-                at = -at - 1
-            elif at >= size:
-                at = 2 * size - 1 - at
-            total += weights[lag] * values[at]
-        into[n] = total
+def _down(values: FloatArray, low: FloatArray, high: FloatArray, work: FloatArray, smooth: FloatArray,
+          detail: FloatArray) -> None:
+    """One level down with symmetric ends: ``smooth[n]`` = sum of ``low[l]`` * value 2 n + 1 - l, ``detail`` the same
+    with ``high``. ``work`` holds the values and their ends."""
+    size, taps = len(values), len(low)
+    for i in range(size):
+        work[taps - 1 + i] = values[i]
+    for i in range(taps - 1):
+        work[taps - 2 - i], work[taps - 1 + size + i] = values[i], values[size - 1 - i]
+    for n in range(len(smooth)):
+        one, two = 0.0, 0.0
+        for lag in range(taps):
+            value = work[taps + 2 * n - lag]
+            one += low[lag] * value
+            two += high[lag] * value
+        smooth[n], detail[n] = one, two
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -132,15 +135,15 @@ def denoised(values: FloatArray, chosen: np.ndarray, width: int, levels: int, lo
     for level in range(levels):
         sizes[level + 1] = (sizes[level] + taps - 1) // 2
     smooth, detail = np.empty((levels + 1, width)), np.empty((levels + 1, width))
-    work, tail = np.empty(width), np.empty((2, width))
+    work, tail = np.empty(width + 2 * taps), np.empty((2, width))
     for number in range(len(chosen)):
         path = smooth[0, :width]
         path[width - 1] = 0.0
         for back in range(1, width):
             path[width - 1 - back] = path[width - back] - values[chosen[number] - back + 1]
         for level in range(levels):
-            _down(smooth[level, :sizes[level]], low, smooth[level + 1, :sizes[level + 1]])
-            _down(smooth[level, :sizes[level]], high, detail[level + 1, :sizes[level + 1]])
+            _down(smooth[level, :sizes[level]], low, high, work, smooth[level + 1, :sizes[level + 1]],
+                  detail[level + 1, :sizes[level + 1]])
         sigma = _median_size(detail[1, :sizes[1]], work) / 0.6744897501960817
         limit = sigma * math.sqrt(2.0 * math.log(width))
         now, then = tail[0], tail[1]
@@ -164,12 +167,8 @@ def denoised(values: FloatArray, chosen: np.ndarray, width: int, levels: int, lo
 
 def _compute(bars: Bars) -> Mapping[str, Lazy]:
     @cache
-    def values() -> FloatArray:
-        return returns(bars)
-
-    @cache
     def shares() -> FloatArray:
-        found = np.stack(energies(values()))
+        found = np.stack(energies(returns(bars)))
         total = np.zeros(bars.close.shape)
         for part in found:
             total += part
@@ -178,13 +177,8 @@ def _compute(bars: Bars) -> Mapping[str, Lazy]:
 
     @cache
     def denoise() -> FloatArray:
-        found = np.full((3, *bars.close.shape), np.nan)
-        usable = present(bars, DENOISE_HOURS - 1)
-        for column in range(bars.close.shape[1]):
-            rows = np.flatnonzero(usable[:, column])
-            found[:, rows, column] = denoised(np.ascontiguousarray(values()[:, column]), rows, DENOISE_HOURS, LEVELS,
-                                              _LOW, _HIGH, _LOW_BACK, _HIGH_BACK).T
-        return found
+        return by_column(bars, DENOISE_HOURS - 1, 3, lambda values, rows: denoised(
+            values, rows, DENOISE_HOURS, LEVELS, _LOW, _HIGH, _LOW_BACK, _HIGH_BACK))
 
     def share(level: int) -> FloatArray:
         found: FloatArray = shares()[level - 1]

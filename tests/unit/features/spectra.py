@@ -9,7 +9,7 @@ import numpy as np
 from pipelines.features import catalog
 from pipelines.features.declare import Bars, Group
 
-GROUPS = [catalog.GROUPS[name] for name in ("cycles", "spectral", "wavelet", "compressed")]
+GROUPS = [catalog.GROUPS[name] for name in ("cycles", "spectral", "wavelet", "compressed", "dictionary")]
 #: A Monday, 2024-03-04 00:00 UTC, in hours since 1970.
 MONDAY = 474_864
 

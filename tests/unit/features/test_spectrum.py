@@ -96,11 +96,12 @@ def test_a_window_needs_nine_tenths_of_its_returns() -> None:
 
 @pytest.mark.parametrize("group", GROUPS, ids=[group.name for group in GROUPS])
 def test_gaps_and_frozen_prices(group: Group) -> None:
-    """A missing hour blinds nothing, a tenth of a window does; a price that does not move is never infinite."""
-    found = WHOLE[group.name]
-    assert all(not np.isinf(value).any() for value in found.values())
+    """A missing hour blinds nothing; a price that does not move, or is not there, is never infinite."""
+    assert all(not np.isinf(value).any() for value in WHOLE[group.name].values())
     longest = max(feature.lookback for feature in group.features)
-    assert all(np.isfinite(value[longest:, 0]).all() for value in found.values())
+    path = walk(longest + 40, seed=8)
+    path[-30] = np.nan
+    assert all(np.isfinite(value[longest:]).all() for value in computed(group, bars(path)).values())
     still = computed(group, bars(np.zeros((longest + 1, 1))))
     for feature in group.features:
         assert feature.neutral is not None
