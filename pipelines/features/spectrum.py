@@ -35,8 +35,9 @@ _FLAT = 1e-20
 
 
 def returns(bars: Bars) -> FloatArray:
-    """Hourly log returns, 0 where missing; see ``present`` for which windows may be used."""
-    return np.where(np.isnan(bars.log_return), 0.0, bars.log_return)
+    """Hourly log returns, 0 where missing (or not finite: a price of 0); see ``present`` for which windows may be
+    used."""
+    return np.where(np.isfinite(bars.log_return), bars.log_return, 0.0)
 
 
 def present(bars: Bars, width: int) -> np.ndarray:  # type: ignore[type-arg]
@@ -45,7 +46,7 @@ def present(bars: Bars, width: int) -> np.ndarray:  # type: ignore[type-arg]
 
     Counting by a running sum is allowed where nothing is rounded: these are whole numbers.
     """
-    there = np.cumsum(~np.isnan(bars.log_return), axis=0)
+    there = np.cumsum(np.isfinite(bars.log_return), axis=0)
     enough = np.zeros(there.shape, dtype=bool)
     if len(there) > width:
         enough[width:] = there[width:] - there[:-width] >= math.ceil(PRESENT * width)

@@ -100,7 +100,7 @@ def test_gaps_and_frozen_prices(group: Group) -> None:
     assert all(not np.isinf(value).any() for value in WHOLE[group.name].values())
     longest = max(feature.lookback for feature in group.features)
     path = walk(longest + 40, seed=8)
-    path[-30] = np.nan
+    path[-30], path[-20] = np.nan, -np.inf  # an hour without a bar, and one with a price of 0
     assert all(np.isfinite(value[longest:]).all() for value in computed(group, bars(path)).values())
     still = computed(group, bars(np.zeros((longest + 1, 1))))
     for feature in group.features:

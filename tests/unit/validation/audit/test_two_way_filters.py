@@ -59,7 +59,7 @@ def forward_and_back(prices: np.ndarray) -> np.ndarray:
 
 
 def denoised_history(prices: np.ndarray) -> np.ndarray:
-    smooth, *details = pywt.wavedec(prices, "db4", level=3)
+    smooth, *details = pywt.wavedec(prices, "db4", level=2)
     limit = np.median(np.abs(details[-1])) / 0.6745 * np.sqrt(2 * np.log(len(prices)))
     return pywt.waverec([smooth, *(pywt.threshold(part, limit, "soft") for part in details)], "db4")[:len(prices)]
 
