@@ -10,17 +10,22 @@ from pipelines.contracts.line import Line
 from pipelines.errors import ConfigError
 from pipelines.features.declare import Feature, Group
 from pipelines.features.groups import (
+    compressed,
     confluence,
     cross_asset,
+    cycles,
+    dictionary,
     indicators,
     lexicon,
     oscillators,
     regime,
     returns,
     sentiment,
+    spectral,
     time,
     trend,
     volatility,
+    wavelet,
     words,
 )
 
@@ -32,6 +37,11 @@ GROUPS: dict[str, Group] = {group.name: group for group in (
     cross_asset.GROUP,
     oscillators.GROUP,
     regime.GROUP,
+    cycles.GROUP,
+    spectral.GROUP,
+    wavelet.GROUP,
+    compressed.GROUP,
+    dictionary.GROUP,
     time.GROUP,
     sentiment.GROUP,
     indicators.GROUP,
