@@ -114,47 +114,49 @@ def line(close: FloatArray, width: int) -> FloatArray:
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _highest(values: FloatArray, width: int, best: FloatArray, place: FloatArray) -> None:
+    """Largest value of each window and where it is (1: the oldest row), of equal ones the oldest."""
+    rows = len(best)
+    best[:] = -np.inf
+    for last in range(width - 1, -1, -1):
+        part = values[last:last + rows]
+        for row in range(rows):
+            higher = part[row] >= best[row]
+            best[row] = part[row] if higher else best[row]
+            place[row] = last + 1.0 if higher else place[row]
+
+
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def extremes(high: FloatArray, low: FloatArray, close: FloatArray, width: int) -> FloatArray:
     """Highest high and lowest low by the close, the close's place between them, and when they were (1: the oldest
     bar, ``width``: the last; of equal ones the oldest) and their distance in time, all three by ``width``."""
     hours, symbols = close.shape
     need = math.ceil(PRESENT * width)
     found = np.full((6, hours, symbols), np.nan)
-    work = np.empty((9, BLOCK + width - 1))
+    work = np.empty((8, BLOCK + width - 1))
     for top in range(0, hours, BLOCK):
         rows = min(BLOCK, hours - top)
         highs, lows, there = work[0, :rows + width - 1], work[1, :rows + width - 1], work[2, :rows + width - 1]
-        count, highest, lowest = work[3, :rows], work[4, :rows], work[5, :rows]
-        at_high, at_low = work[6, :rows], work[7, :rows]
+        count, best, worst, at_best, at_worst = work[3, :rows], work[4, :rows], work[5, :rows], work[6, :rows], work[7]
         for column in range(symbols):
             _fill(low, column, top - width + 1, lows, there)
             _fill(high, column, top - width + 1, highs, there)
             for place in range(rows + width - 1):
-                if there[place] == 0.0:
-                    highs[place], lows[place] = -np.inf, np.inf
+                highs[place] = highs[place] if there[place] == 1.0 else -np.inf
+                lows[place] = -lows[place] if there[place] == 1.0 else -np.inf
             _add(there, width, count)
-            highest[:] = -np.inf
-            lowest[:] = np.inf
-            for last in range(width - 1, -1, -1):
-                above, below = highs[last:last + rows], lows[last:last + rows]
-                for row in range(rows):
-                    higher = above[row] >= highest[row]
-                    highest[row] = above[row] if higher else highest[row]
-                    at_high[row] = last + 1.0 if higher else at_high[row]
-                for row in range(rows):
-                    lower = below[row] <= lowest[row]
-                    lowest[row] = below[row] if lower else lowest[row]
-                    at_low[row] = last + 1.0 if lower else at_low[row]
+            _highest(highs, width, best, at_best)
+            _highest(lows, width, worst, at_worst)
             for row in range(rows):
-                price = close[top + row, column]
+                price, lowest = close[top + row, column], -worst[row]
                 if count[row] < need or np.isnan(price):
                     continue
-                found[0, top + row, column] = highest[row] / price
-                found[1, top + row, column] = lowest[row] / price
-                found[2, top + row, column] = (price - lowest[row]) / (highest[row] - lowest[row] + TINY)
-                found[3, top + row, column] = at_high[row] / width
-                found[4, top + row, column] = at_low[row] / width
-                found[5, top + row, column] = (at_high[row] - at_low[row]) / width
+                found[0, top + row, column] = best[row] / price
+                found[1, top + row, column] = lowest / price
+                found[2, top + row, column] = (price - lowest) / (best[row] - lowest + TINY)
+                found[3, top + row, column] = at_best[row] / width
+                found[4, top + row, column] = at_worst[row] / width
+                found[5, top + row, column] = (at_best[row] - at_worst[row]) / width
     return found
 
 
@@ -259,7 +261,7 @@ def moves(values: FloatArray, width: int) -> FloatArray:
             _add(rose, width, ups)
             _add(fell, width, downs)
             for row in range(rows):
-                if count[row] < need or there[row + width] == 0.0:
+                if count[row] < need:
                     continue
                 found[0, top + row, column] = ups[row] / count[row]
                 found[1, top + row, column] = downs[row] / count[row]
@@ -327,7 +329,7 @@ def correlation(left: FloatArray, right: FloatArray, width: int) -> FloatArray:
                     product[row] += (one[row] - mean[row]) * (two[row] - other[row]) * with_both[row]
             for row in range(rows):
                 free = count[row] - 1.0
-                if present[row] < need or free < 1.0 or there[row + width - 1] == 0.0:
+                if present[row] < need or free < 1.0:
                     continue
                 if math.sqrt(squares[row] / free) > FLAT and math.sqrt(others[row] / free) > FLAT:
                     found[0, top + row, column] = product[row] / math.sqrt(squares[row] * others[row])
@@ -349,10 +351,11 @@ def activity(values: FloatArray, width: int) -> FloatArray:
             _fill(values, column, top - width + 1, level, there)
             _moments(level, there, width, count, mean, squares)
             for row in range(rows):
-                if count[row] < need or there[row + width - 1] == 0.0:
+                if count[row] < need:
                     continue
                 spread = math.sqrt(squares[row] / (count[row] - 1.0))
-                found[0, top + row, column] = mean[row] / (level[row + width - 1] + TINY)
-                found[1, top + row, column] = spread / (level[row + width - 1] + TINY)
                 found[2, top + row, column] = spread / (mean[row] + TINY)
+                if there[row + width - 1] == 1.0:
+                    found[0, top + row, column] = mean[row] / (level[row + width - 1] + TINY)
+                    found[1, top + row, column] = spread / (level[row + width - 1] + TINY)
     return found

@@ -1,0 +1,83 @@
+"""qlib at work, in its own environment (``make qlib-env``): a process that does what it is told line by line.
+
+It reads JSON requests from standard input and answers each with one line of JSON on the channel that was standard
+output; what qlib prints goes to standard error. Started once, so that neither start nor imports are in any time.
+Nothing of the project is imported here: its environment is another one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import qlib
+from qlib.contrib.data.handler import Alpha158
+from qlib.contrib.data.loader import Alpha158DL
+from qlib.data import D
+from qlib.data.cache import H
+
+FREQUENCY = "60min"
+
+
+class Peer:
+    """One method per request."""
+
+    def __init__(self) -> None:
+        self.found: Any = None
+
+    def store(self, bars: str, home: str) -> None:
+        """Write bars (npz: open, high, low, close, volume, vwap of shape (hours, symbols)) as qlib stores them, and
+        start qlib on them: one process, no disk cache."""
+        values = dict(np.load(bars))
+        hours, symbols = values["close"].shape
+        times = pd.date_range("2022-01-01", periods=hours, freq="h").strftime("%Y-%m-%d %H:%M:%S")
+        for name in ("calendars", "instruments"):
+            Path(home, name).mkdir(parents=True)
+        Path(home, "calendars", f"{FREQUENCY}.txt").write_text("\n".join(times) + "\n", encoding="utf-8")
+        names = [f"s{number:04d}" for number in range(symbols)]
+        Path(home, "instruments", "all.txt").write_text(
+            "".join(f"{name.upper()}\t{times[0]}\t{times[-1]}\n" for name in names), encoding="utf-8")
+        for column, name in enumerate(names):
+            folder = Path(home, "features", name)
+            folder.mkdir(parents=True)
+            for field, of_field in values.items():
+                np.concatenate([[0.0], of_field[:, column]]).astype("<f4").tofile(folder / f"{field}.{FREQUENCY}.bin")
+        qlib.init(provider_uri=home, region="us", kernels=1, expression_cache=None, dataset_cache=None,
+                  logging_level=40)
+
+    def forget(self) -> None:
+        """Empty qlib's cache in memory."""
+        H.clear()
+
+    def features(self) -> None:
+        """Alpha158's 158 expressions over all bars, by qlib's expression engine."""
+        fields, _ = Alpha158DL.get_feature_config()
+        self.found = D.features(D.instruments("all"), fields, freq=FREQUENCY, disk_cache=0)
+
+    def handler(self) -> None:
+        """The same by the handler that qlib's workflows use, without its processors; it also makes the label."""
+        self.found = Alpha158(instruments="all", freq=FREQUENCY, infer_processors=[], learn_processors=[]).fetch()
+
+    def save(self, path: str) -> None:
+        """What was found last: ``values`` (rows, 158) float32, symbol by symbol, and ``names``."""
+        np.savez(path, values=self.found.to_numpy()[:, :158], names=np.array(Alpha158DL.get_feature_config()[1]))
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    peer = Peer()
+    for line in sys.stdin:
+        request = json.loads(line)
+        answer = getattr(peer, request.pop("do"))(**request)
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()
