@@ -33,7 +33,7 @@ class Qlib:
         self._process = subprocess.Popen(
             [str(PYTHON), str(Path(__file__).with_name("peer.py"))], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=(self.home / "log").open("w"), text=True, cwd=self.home,
-            env={**os.environ, "OMP_NUM_THREADS": "1"})
+            env={**os.environ, "OMP_NUM_THREADS": "1", "MLFLOW_ALLOW_FILE_STORE": "true"})
 
         def close() -> None:
             if self._process.stdin:
