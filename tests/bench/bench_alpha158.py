@@ -3,8 +3,8 @@
 qlib keeps bars and results as float32, and does the steps between bars in it: the bars are float32 numbers on both
 sides, and equal is what differs by no more than that explains (``TOLERANCE``), from bar 60 on, where its shorter first
 windows are over. Its time is that of its expression engine from its own files (memory cache emptied, disk caches off,
-one process, started and imported beforehand), which is less than its ``Alpha158`` handler takes; ours is from arrays
-(``alpha158_vs_qlib``), and from PostgreSQL to a finished feature matrix, as a partition is built
+one process, started and imported beforehand), to which its ``Alpha158`` handler would add a label and copies; ours is
+from arrays (``alpha158_vs_qlib``), and from PostgreSQL to a finished feature matrix, as a partition is built
 (``alpha158_vs_qlib_read``). The column that stands for a VWAP is given to qlib as ``$vwap``.
 """
 

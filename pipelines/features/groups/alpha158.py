@@ -21,7 +21,7 @@ from functools import cache, partial
 import numpy as np
 
 from pipelines.contracts.ports import FloatArray
-from pipelines.features import alpha
+from pipelines.features import alpha, alpha_order
 from pipelines.features.declare import Bars, Feature, Group, Lazy
 from pipelines.features.rolling import shift
 
@@ -132,7 +132,7 @@ def _of_windows(bars: Bars) -> Iterator[tuple[tuple[str | None, ...], Callable[[
     yield ("ROC",), lambda d: (shift(close, d) / close)[None]
     yield _LINE, lambda d: alpha.line(close, d)
     yield _EXTREMES, lambda d: alpha.extremes(high, low, close, d)
-    yield _ORDER, lambda d: alpha.order(close, d)
+    yield _ORDER, lambda d: alpha_order.order(close, d)
     yield ("CORR",), lambda d: alpha.correlation(close, steps()[0], d)
     yield ("CORD",), lambda d: alpha.correlation(steps()[1], steps()[2], d)
     yield _PRICE_MOVES, lambda d: alpha.moves(close, d)

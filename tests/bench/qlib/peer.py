@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 import qlib
 from fits import Fits
-from qlib.contrib.data.handler import Alpha158
 from qlib.contrib.data.loader import Alpha158DL
 from qlib.data import D
 from qlib.data.cache import H
@@ -64,10 +63,6 @@ class Peer:
         """Alpha158's 158 expressions over all bars, by qlib's expression engine."""
         fields, _ = Alpha158DL.get_feature_config()
         self.found = D.features(D.instruments("all"), fields, freq=FREQUENCY, disk_cache=0)
-
-    def handler(self) -> None:
-        """The same by the handler that qlib's workflows use, without its processors; it also makes the label."""
-        self.found = Alpha158(instruments="all", freq=FREQUENCY, infer_processors=[], learn_processors=[]).fetch()
 
     def save(self, path: str) -> None:
         """What was found last: ``values`` (rows, 158) float32, symbol by symbol, and ``names``."""

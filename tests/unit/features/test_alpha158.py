@@ -170,7 +170,7 @@ def test_one_feature_costs_its_own_kernel_only(name: str, monkeypatch: pytest.Mo
         original = getattr(alpha, kernel)
         return lambda *details: (called.append(kernel), original(*details))[1]
 
-    for kernel in ("line", "extremes", "order", "moves", "steps", "correlation", "activity"):
+    for kernel in ("line", "extremes", "moves", "steps", "correlation", "activity"):
         monkeypatch.setattr(alpha, kernel, noted(kernel))
     one = replace(GROUP, features=tuple(feature for feature in GROUP.features if feature.name == name))
     with np.errstate(all="ignore"):
