@@ -36,7 +36,7 @@ FIELDS = ("open", "high", "low", "close", "volume")
 #: float32 volumes.
 ROUNDED = (3e-7, 1e-9)
 TOLERANCE: Mapping[str, tuple[float, float]] = {
-    "STD": (3e-7, 1e-8), "CORR": (0.0, 1e-5), "CORD": (0.0, 5e-4), "WVMA": (1e-3, 0.0), "VSUMP": (0.0, 1e-6),
+    "STD": (3e-7, 1e-8), "CORR": (0.0, 1e-4), "CORD": (0.0, 5e-4), "WVMA": (1e-3, 0.0), "VSUMP": (0.0, 1e-6),
     "VSUMN": (0.0, 1e-6), "VSUMD": (0.0, 1e-6)}
 
 
