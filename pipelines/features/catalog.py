@@ -10,6 +10,7 @@ from pipelines.contracts.line import Line
 from pipelines.errors import ConfigError
 from pipelines.features.declare import Feature, Group
 from pipelines.features.groups import (
+    alpha158,
     compressed,
     confluence,
     cross_asset,
@@ -42,6 +43,7 @@ GROUPS: dict[str, Group] = {group.name: group for group in (
     wavelet.GROUP,
     compressed.GROUP,
     dictionary.GROUP,
+    alpha158.GROUP,
     time.GROUP,
     sentiment.GROUP,
     indicators.GROUP,
