@@ -91,4 +91,5 @@ def _features(indicator: Indicator) -> tuple[Feature, ...]:
 
 
 GROUP = Group("indicators", tuple(feature for indicator in INDICATORS for feature in _features(indicator)),
-              from_rows=_compute)
+              from_rows=_compute,
+              gaps="the value is absent when the index has said nothing for a week; `..._missing` then says so")

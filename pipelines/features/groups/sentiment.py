@@ -89,4 +89,5 @@ GROUP = Group(
      Feature("sentiment_documents_4h", _TABLE, 0, "ln(1 + count)", "ln(1 + documents of the last 4 h)", neutral=0.0),
      Feature("market_sentiment_mean_4h", _TABLE, 0, "compound, -1 to 1",
              "mean compound of all documents of the last 4 h", neutral=0.0)),
-    from_rows=_compute)
+    from_rows=_compute,
+    gaps="without a document in the window the value is absent; the count is then 0")
