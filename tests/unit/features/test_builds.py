@@ -27,7 +27,8 @@ END = START + DAYS * DAY
 CUT = END - 0.73 * DAY
 FACTS = everything(DAYS, ALIVE)
 #: Each group by itself, and a line of several.
-LINES = {**{name: line(groups=(name,)) for name in ON_BARS}, "several": line()}
+LINES = {**{name: line(groups=(name,)) for name in ON_BARS}, "several": line(), "single features": line(groups=(
+    "volatility.atr_14h", "sentiment.sentiment_mean_4h", "trend.rsi_14h", "volatility.parkinson_24h", "time.hour_sin"))}
 
 each = pytest.mark.parametrize("rules", LINES.values(), ids=LINES)
 
@@ -116,6 +117,16 @@ def test_finite_and_as_declared(loaded: Warehouse, rules: Line) -> None:
     assert names == tuple(feature.name for feature in catalog.features(catalog.of(rules)))
     assert (frame[list(names)].dtypes == np.float64).all()
     assert np.isfinite(frame[list(names)].to_numpy()).all()
+
+
+def test_a_line_of_single_features_has_their_columns_and_values(loaded: Warehouse) -> None:
+    frame, whole = full(loaded, LINES["single features"]), full(loaded, LINES["several"])
+    assert feature_names(frame) == ("atr_14h", "parkinson_24h", "sentiment_mean_4h", "rsi_14h", "hour_sin")
+    # It waits for no bar of the week that it does not look at, so it has the rows of the other line, and more.
+    both = whole.merge(frame, on=["symbol", "event_time", "available_at"], suffixes=("", "_single"))
+    assert 50 < len(both) <= len(frame)
+    for name in feature_names(frame):
+        np.testing.assert_array_equal(both[name], both[f"{name}_single"])
 
 
 class TestTheProofsHaveTeeth:
