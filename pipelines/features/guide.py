@@ -1,4 +1,4 @@
-"""The feature guide (``docs/features.md``), made from what the groups declare and from the docstrings of their files."""
+"""The feature guide (``docs/features.md``), made from what the groups declare and the docstrings of their files."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ prints the same table, `--group` one group, `--json` for programs.
 
 ## The law of trailing windows
 
-The value of a feature at bar *e* depends on the bars *e - look-back* to *e* of its own symbol and on the absolute hour,
-and on nothing else, bit for bit: not on where the computation begins, not on the bars before the look-back, not on other
-symbols (a group that looks across symbols says so), not on which other features are computed, and never on a later
-bar. Bars count with the versions that were known at the row's own time. Hence an incremental build (new bars and
-their look-back) equals a full one, a live row equals the row that a model was trained on, and cutting off the future
-changes nothing. `tests/unit/features/test_laws.py` and `test_builds.py` put every registered group to it.
+The value of a feature at bar *e* depends on the bars *e - look-back* to *e* of its own symbol and on the absolute
+hour, and on nothing else, bit for bit: not on where the computation begins, not on the bars before the look-back, not
+on other symbols (a group that looks across symbols says so), not on which other features are computed, and never on a
+later bar. Bars count with the versions that were known at the row's own time. Hence an incremental build (new bars
+and their look-back) equals a full one, a live row equals the row that a model was trained on, and cutting off the
+future changes nothing. `tests/unit/features/test_laws.py` and `test_builds.py` put every registered group to it.
 
 So nothing here is a running sum: it carries the rounding of all that came before. Each window is added up by itself,
 newest bar first (`features/rolling.py`, or a compiled kernel in the same order). An indicator with an endless memory
-(EMA, Wilder's smoothing) would depend on the first bar that anybody stored: it is replaced by a window mean, or begins
-anew at fixed hours of the calendar, counted since 1970 (`Bars.first`), with a warm-up that belongs to its look-back; its
-group says which. Levels of a day or a week begin at the hour that their group names, in UTC.
+(EMA, Wilder's smoothing) would depend on the first bar that anybody stored: it is replaced by a window mean, or
+begins anew at fixed hours of the calendar, counted since 1970 (`Bars.first`), with a warm-up that belongs to its
+look-back; its group says which. Levels of a day or a week begin at the hour that their group names, in UTC.
 
 ## What is declared
 
@@ -41,8 +41,8 @@ group says which. Levels of a day or a week begin at the hour that their group n
 | absent | what a row gets in place of an absent value: a number that stands for "nothing known", or *row left out* |
 
 No NaN and no infinity reaches a model: an absent value becomes the number under *absent*, and a row that lacks a
-feature without one is left out, which the log counts. A missing bar is waited for up to six hours after its close and is
-a gap from then on.
+feature without one is left out, which the log counts. A missing bar is waited for up to six hours after its close and
+is a gap from then on.
 
 ## A line's list
 
@@ -52,20 +52,20 @@ version = 2
 groups = ["returns", "time", "volatility.atr_14h", "volatility.parkinson_24h"]
 ```
 
-A group stands for all its features; `group.feature` for one of them. Feature names are unique by themselves; the group
-before the dot shows where a feature comes from, so that a slip is noticed where it is written. A name that is unknown,
-doubled, or beside its whole group is refused. Only the named features are computed, and the line waits for the bars of
-their look-backs alone. Columns stand group by group in the order of first mention. The order, the names and all that
-they declare go into the stamp `version-digest` that each trained version bears (`tidemark lineage LINE VERSION`): two
-lists under one number are told apart.
+A group stands for all its features; `group.feature` for one of them. Feature names are unique by themselves; the
+group before the dot shows where a feature comes from, so that a slip is noticed where it is written. A name that is
+unknown, doubled, or beside its whole group is refused. Only the named features are computed, and the line waits for
+the bars of their look-backs alone. Columns stand group by group in the order of first mention. The order, the names
+and all that they declare go into the stamp `version-digest` that each trained version bears (`tidemark lineage LINE
+VERSION`): two lists under one number are told apart.
 
 ## Adding one
 
 A feature is one `Feature(...)` in its group's file and its values in what the group computes; a group is one file in
-`pipelines/features/groups/` and one line in `pipelines/features/catalog.py`. From then on the proofs hold for it; of its
-own it needs a test against something independent (another library, a published figure, a loop). A group computed from
-bars may give functions in place of arrays: they run only when their feature is wanted. What several symbols share is
-declared with `across_symbols=True`.
+`pipelines/features/groups/` and one line in `pipelines/features/catalog.py`. From then on the proofs hold for it; of
+its own it needs a test against something independent (another library, a published figure, a loop). A group computed
+from bars may give functions in place of arrays: they run only when their feature is wanted. What several symbols
+share is declared with `across_symbols=True`.
 """
 
 
