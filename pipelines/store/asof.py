@@ -5,15 +5,19 @@ Nobody else selects from the fact tables, so nobody can look ahead by mistake.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 from sqlalchemy import (
     BigInteger,
+    Column,
     ColumnElement,
     Connection,
+    Integer,
     Numeric,
     Select,
     Table,
@@ -28,10 +32,12 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from pipelines.contracts.columns import SCHEMAS, Kind
 from pipelines.errors import ContractError
-from pipelines.store import frames
+from pipelines.store import binary, frames
 from pipelines.store.tables import FACTS
 from pipelines.store.warehouse import Warehouse
 
+#: What a bar says, in the order of ``series``.
+PRICES = ("open", "high", "low", "close", "volume")
 Revisions = Literal["latest", "first", "all"]
 
 
@@ -85,6 +91,32 @@ def read(warehouse: Warehouse, kind: Kind, *, as_of: datetime, start: datetime |
         query = query.where(~_other(table, schema.key, as_of, revisions)).order_by(*key)
     with warehouse.begin() as connection:
         return frames.fetch(connection, query)
+
+
+def series(connection: Connection, *, symbols: Sequence[str], interval: str, start: datetime,
+           as_of: datetime) -> np.ndarray[Any, Any]:
+    """All versions of the bars of some symbols that open at ``start`` or later and were known at ``as_of``: as ``read``
+    with ``revisions="all"``, some ten times as fast for the bars of one row.
+
+    Returns:
+        (versions,) structured: ``place`` (of the symbol in ``symbols``, int32), ``event_time`` and ``available_at``
+        (int64, microseconds since 1970), ``revision`` (int32) and prices and volume (float64); ordered by
+        (available_at, revision).
+    """
+    bars, names = FACTS[Kind.BARS], ("event_time", "available_at", "revision", *PRICES)
+    fields = {"place": Column("place", Integer), **{name: bars.c[name] for name in names}}
+    stream = io.BytesIO()
+    cursor: Any = connection.connection.cursor()
+    with cursor:
+        statement = cursor.mogrify(
+            f"COPY (SELECT array_position(%(symbols)s, symbol), {frames.quoted(names)} FROM {bars.fullname} "
+            'WHERE symbol = ANY(%(symbols)s) AND "interval" = %(interval)s AND event_time >= %(start)s '
+            "AND available_at <= %(as_of)s) TO STDOUT WITH (FORMAT binary)",
+            {"symbols": list(symbols), "interval": interval, "start": start, "as_of": as_of})
+        cursor.copy_expert(statement.decode("utf-8"), stream, binary.READ_SIZE)
+    found = binary.decode(stream.getvalue(), fields)
+    found["place"] -= 1
+    return found[np.lexsort((found["revision"], found["available_at"]))]
 
 
 def sources(warehouse: Warehouse, kind: Kind, *, as_of: datetime, start: datetime, end: datetime,
