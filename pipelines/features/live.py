@@ -86,7 +86,7 @@ class LiveRows:
         place = symbols.index(symbol)
         start = at - MAX_AGE - (max(self._lookback, _WAIT) + 1) * _HOUR
         with self._warehouse.begin() as connection:
-            bars = asof.series(connection, symbols=symbols, interval=self._line.interval, start=start, as_of=at)
+            bars = asof.series(connection, Kind.BARS, symbols, interval=self._line.interval, start=start, as_of=at)
             if (bars["event_time"] % HOUR_US).any():
                 raise ContractError(f"a bar of {', '.join(symbols)} does not open on a full hour; features need bars "
                                     "on the hourly grid: quarantine it, or map its time")

@@ -7,13 +7,14 @@ Against CSV neither side formats or parses a number: the server takes a row in h
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Double, Integer
+from sqlalchemy import BigInteger, Boolean, Column, Connection, DateTime, Double, Integer
 from sqlalchemy.dialects.postgresql import JSONB
 
 from pipelines.errors import StoreError
@@ -74,6 +75,21 @@ def encode(rows: pa.Table, columns: Sequence[Column[Any]]) -> bytes:
     joined = pieces[0] if len(pieces) == 1 else pc.binary_join_element_wise(*pieces, pa.scalar(b"", pa.large_binary()))
     offsets = np.frombuffer(joined.buffers()[1], np.int64)
     return bytes(joined.buffers()[2][offsets[joined.offset]:offsets[joined.offset + len(joined)]])
+
+
+def fetch(connection: Connection, statement: str, values: Mapping[str, object],
+          fields: Mapping[str, Column[Any]]) -> np.ndarray[Any, Any]:
+    """The rows of a SELECT (with ``%(name)s`` for ``values``) of numbers and times, see ``decode``: without a frame,
+    for who needs few rows in milliseconds.
+
+    Raises:
+        StoreError: a field of another width or a null.
+    """
+    stream, cursor = io.BytesIO(), cast(Any, connection.connection.cursor())
+    with cursor:
+        select = cursor.mogrify(statement, values).decode("utf-8")
+        cursor.copy_expert(f"COPY ({select}) TO STDOUT WITH (FORMAT binary)", stream, READ_SIZE)
+    return decode(stream.getvalue(), fields)
 
 
 def decode(stream: bytes, fields: Mapping[str, Column[Any]]) -> np.ndarray[Any, Any]:

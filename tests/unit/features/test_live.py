@@ -155,8 +155,8 @@ def test_the_bars_are_those_that_everybody_reads(warehouse: Warehouse) -> None:
     facts.write(warehouse, Kind.BARS, frame.drop(columns="revision"))
     at, start = START + 41.3 * HOUR, START + 9 * HOUR
     with warehouse.begin() as connection:
-        found = asof.series(connection, symbols=["BUSDT", "nobody", "AUSDT"], interval="1h", start=start, as_of=at)
-        assert not len(asof.series(connection, symbols=["nobody"], interval="1h", start=start, as_of=at))
+        found = asof.series(connection, Kind.BARS, ["BUSDT", "nobody", "AUSDT"], interval="1h", start=start, as_of=at)
+        assert not len(asof.series(connection, Kind.BARS, ["nobody"], interval="1h", start=start, as_of=at))
     expected = asof.read(warehouse, Kind.BARS, as_of=at, start=start, revisions="all").sort_values(
         ["available_at", "revision"], kind="stable")
     ours = pd.DataFrame({name: found[name] for name in ("event_time", "available_at", "revision", *PRICES)})
