@@ -110,8 +110,9 @@ def series(connection: Connection, kind: Kind, names: Sequence[str], *, start: d
     columns = ("event_time", "available_at", "revision", *numbers)
     condition = "" if interval is None else 'AND "interval" = %(interval)s '
     found = binary.fetch(
-        connection, f"SELECT array_position(%(names)s, {by}), {frames.quoted(columns)} FROM {table.fullname} "
-                    f"WHERE {by} = ANY(%(names)s) {condition}AND event_time >= %(start)s AND available_at <= %(as_of)s",
+        connection, f"SELECT array_position(%(names)s::text[], {by}), {frames.quoted(columns)} FROM {table.fullname} "
+                    f"WHERE {by} = ANY(%(names)s::text[]) {condition}AND event_time >= %(start)s "
+                    "AND available_at <= %(as_of)s",
         {"names": list(names), "interval": interval, "start": start, "as_of": as_of},
         {"place": Column("place", Integer), **{name: table.c[name] for name in columns}})
     found["place"] -= 1
