@@ -67,9 +67,10 @@ def aggregates(connection: Connection, *, symbols: Sequence[str], windows: Seque
     table = tables.sentiment_aggregates
     numbers = ", ".join(f"COALESCE({frames.quoted([name])}::float8, 'NaN')" for name in columns)
     found = binary.fetch(
-        connection, 'SELECT array_position(%(symbols)s::text[], symbol), array_position(%(windows)s::text[], "window"), '
-                    f'"at", {numbers} FROM {table.fullname} WHERE symbol = ANY(%(symbols)s::text[]) '
-                    'AND "window" = ANY(%(windows)s::text[]) AND "at" = ANY(%(at)s) AND available_at <= %(as_of)s',
+        connection,
+        'SELECT array_position(%(symbols)s::text[], symbol), array_position(%(windows)s::text[], "window"), "at", '
+        f'{numbers} FROM {table.fullname} WHERE symbol = ANY(%(symbols)s::text[]) AND "at" = ANY(%(at)s) '
+        'AND "window" = ANY(%(windows)s::text[]) AND available_at <= %(as_of)s',
         {"symbols": list(symbols), "windows": list(windows), "at": list(at), "as_of": as_of},
         {"symbol": Column("symbol", Integer), "window": Column("window", Integer), "at": table.c["at"],
          **{name: Column(name, Double) for name in columns}})

@@ -109,7 +109,8 @@ def test_numbers_come_back_to_the_bit(shared_warehouse: Warehouse,
         frames.run(connection, f"CREATE TEMP TABLE numbers (place int4, {DEFINITION}) ON COMMIT DROP")
         for place, row in enumerate(rows):
             connection.exec_driver_sql("INSERT INTO numbers (place, a_float, an_int, a_big, a_time, always) "
-                                       "VALUES (%s, %s, %s, %s, %s, 0)", (place, *row))
+                                       "VALUES (%s, %s::text::float8, %s, %s, %s, 0)",
+                                       (place, repr(row[0]), *row[1:]))  # a literal -0.0 would lose its sign
         found = binary.fetch(connection, f"SELECT {', '.join(FIELDS)} FROM numbers WHERE place < %(end)s "
                                          "ORDER BY place", {"end": 99}, FIELDS)
     assert [found.dtype[name].str for name in FIELDS] == ["<f8", "<i4", "<i8", "<i8"]
