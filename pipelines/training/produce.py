@@ -16,6 +16,7 @@ from pipelines.contracts import tags
 from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import TrainingError
+from pipelines.features import catalog
 from pipelines.store import Warehouse, snapshots
 from pipelines.training import card, explain, families, fit, leaderboard, lineage, report, search
 from pipelines.training.families.base import Fitted
@@ -101,7 +102,8 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
         **{f"tidemark.undefined.{name}": why for name, why in undefined.items()}})
     return tracker.register(line, session.run_id, source, {
         **outcome, tags.LINE: line.name, tags.AS_OF: session.as_of, tags.SNAPSHOT: session.snapshot_digest,
-        tags.SEED: str(session.seed), tags.REASON: session.reason, tags.REQUEST: str(session.request_id or ""),
+        tags.SEED: str(session.seed), tags.FEATURES: catalog.stamp(line), tags.REASON: session.reason,
+        tags.REQUEST: str(session.request_id or ""),
         **lineage.environment()}, text)
 
 

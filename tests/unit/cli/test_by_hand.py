@@ -131,6 +131,9 @@ def test_the_next_day_is_predicted_and_watched(run: Run, trained: Any) -> None:
     run("sentiment", *NEXT)
     _, parts = run("features", LINE, *NEXT)
     assert [part["rows"] for part in parts] == [72]
+    again = (END + timedelta(days=1, hours=5)).isoformat()
+    assert run("features", LINE, "--as-of", again) == (0, parts)  # the last whole day before that time
+    assert run("features", "build", LINE, *NEXT) == (0, parts)
     _, [report] = run("predict", LINE, *NEXT)
     assert (report["rows"], report["new"], report["by_role"]) == (72, 72, {"champion": 72})
     code, drift = run("monitor", LINE, "--as-of", NEXT[3])

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from pipelines.contracts.line import Line
+from pipelines.features import catalog
 from pipelines.training import card, explain, families, fit, leaderboard, lineage, measure, report
 from pipelines.training.families.base import Fitted
 from pipelines.training.measure import Measure, book
@@ -141,7 +142,8 @@ def test_the_card_says_what_how_and_how_well(done: Done) -> None:
     text = card.write(facts(done))
     for piece in ("# Sign of the next hour's return", "reason `data_drift`", "`" + "ab" * 32 + "`", "BTC, ETH",
                   "| learning_rate | 0.05123 |", "best of 16 finished trials", "| metric | candidate | base_rate |",
-                  "## After costs", "sharpe_annualised", "sentiment_4h", "1,440 of 2 symbols", "## Limits"):
+                  "## After costs", "sharpe_annualised", "sentiment_4h", f"(version `{catalog.stamp(done.line)}`)",
+                  "1,440 of 2 symbols", "## Limits"):
         assert piece in text
     assert "Undefined" not in text
     assert "nan" not in text
