@@ -29,13 +29,14 @@ _log = logging.getLogger(__name__)
 def build(warehouse: Warehouse, line: Line, *, window: Window, as_of: datetime) -> pd.DataFrame:
     """The rows that became available in ``window``, as far as they are known at ``as_of``.
 
-    A row belongs to one bar of one symbol. Its ``available_at`` is the moment its bar and the bars of its look-back
+    A row belongs to one bar of one symbol. Its ``available_at`` is the moment its bar and the bars of the hours before
     were there (``view.GRACE`` limits the wait), and its values are made of what was known then: bar versions,
     aggregates, indicators. A row computed alone equals the same row computed within years, bit for bit. The rows of a
     line that learns from texts are texts, see ``texts``.
 
     Features with a neutral value take it where nothing is known (the catalog says which); a row without one of the
-    others is dropped, so no NaN or infinity leaves here.
+    others is dropped, so no NaN or infinity leaves here. So one group more can only take rows away, those that lack a
+    feature it requires: the others keep their time and their values, to the bit.
 
     Returns:
         ``FEATURE_META`` and the features of the line's groups (float64), ordered by (event_time, symbol).
@@ -67,15 +68,16 @@ def _from_bars(warehouse: Warehouse, line: Line, groups: Sequence[Group], window
     """Keys and decision times of the window's rows, and their bar features; rows that lack one are left out."""
     computing = [group for group in groups if group.from_bars is not None]
     lookback = catalog.lookback(computing) if computing else 0
-    bars, first_row = _read(warehouse, line, window, cutoff, lookback)
-    first = first_row - lookback * _BAR
+    lead = max(lookback, view.WAIT)
+    bars, first_row = _read(warehouse, line, window, cutoff, lead)
+    first = first_row - lead * _BAR
     past = view.history(bars, first, window.end)
     alone, across = ([group for group in computing if group.across_symbols is wanted] for wanted in (False, True))
     result = view.evaluate(past, _computing(alone), lookback)
     if across:
         result.values.update(across_symbols.evaluate(past, _computing(across), lookback, result.time))
     chosen = (result.time >= instant(window.start)) & (result.time <= instant(cutoff))
-    chosen[:lookback] = False
+    chosen[:lead] = False
     required = [feature.name for group in computing for feature in group.features if feature.neutral is None]
     whole = chosen & np.logical_and.reduce([np.isfinite(result.values[name]) for name in required], axis=0,
                                            initial=True)
@@ -96,8 +98,9 @@ def _computing(groups: Sequence[Group]) -> view.Compute:
 
 
 def _read(warehouse: Warehouse, line: Line, window: Window, cutoff: datetime,
-          lookback: int) -> tuple[pd.DataFrame, datetime]:
-    """All versions of the bars that the window's rows can need, and the opening of the first possible row."""
+          lead: int) -> tuple[pd.DataFrame, datetime]:
+    """All versions of the bars that the window's rows can need, from ``lead`` bars before the first possible row on,
+    and when that row's bar opens."""
     symbols = list(line.symbols) or None
     new = asof.read(warehouse, Kind.BARS, as_of=cutoff, start=window.start, end=window.end, symbols=symbols,
                     by="available_at", revisions="first")
@@ -107,7 +110,7 @@ def _read(warehouse: Warehouse, line: Line, window: Window, cutoff: datetime,
     if len(new):
         first_row = min(first_row, new["event_time"].min().to_pydatetime())
     first_row = first_row.replace(minute=0, second=0, microsecond=0)
-    bars = asof.read(warehouse, Kind.BARS, as_of=cutoff, start=first_row - lookback * _BAR, end=window.end,
+    bars = asof.read(warehouse, Kind.BARS, as_of=cutoff, start=first_row - lead * _BAR, end=window.end,
                      symbols=symbols, revisions="all")
     return bars[bars["interval"] == line.interval], first_row
 
