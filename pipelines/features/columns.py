@@ -86,7 +86,10 @@ def fill(warehouse: Warehouse, line: Line, window: Window, symbols: Sequence[str
         As ``build``.
     """
     part, cutoff = tuple(symbols), asof.just_before(window.end)
-    frame, values = _part(warehouse, line, _of_part(catalog.of(line), part), window, cutoff, part)
+    groups = _of_part(catalog.of(line), part)
+    if all(group.from_bars is None for group in groups):
+        return 0
+    frame, values = _part(warehouse, line, groups, window, cutoff, part)
     return len(frame) * len(values)
 
 

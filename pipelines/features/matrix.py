@@ -76,9 +76,7 @@ def read(warehouse: Warehouse, line: Line, groups: Sequence[Group], window: Wind
          symbols: Sequence[str] | None = None) -> Inputs:
     """The bars that ``groups`` need of the line's symbols, or only of these ``symbols``."""
     wanted = list(symbols or line.symbols) or None
-    new = asof.read(warehouse, Kind.BARS, as_of=cutoff, start=window.start, end=window.end, symbols=wanted,
-                    by="available_at", revisions="first")
-    first_row = _first_row(window, new[new["interval"] == line.interval])
+    first_row = _first_row(window, _late(warehouse, line, window, cutoff, wanted))
     bars = asof.read(warehouse, Kind.BARS, as_of=cutoff, start=first_row - lead(groups) * _BAR, end=window.end,
                      symbols=wanted, revisions="all")
     return Inputs(bars[bars["interval"] == line.interval], first_row, window, cutoff)
@@ -93,6 +91,22 @@ def within(inputs: Inputs, window: Window, cutoff: datetime, groups: Sequence[Gr
     opened = bars["event_time"]
     needed = (opened >= pd.Timestamp(first_row - lead(groups) * _BAR)) & (opened < pd.Timestamp(window.end))
     return Inputs(bars[needed], first_row, window, cutoff)
+
+
+def _late(warehouse: Warehouse, line: Line, window: Window, cutoff: datetime,
+          symbols: list[str] | None) -> pd.DataFrame:
+    """The bars of long before the window that came for the first time in it. The others are left out: no row of theirs
+    is the first, and what they are would have to be looked up for each of them."""
+    came = asof.read(warehouse, Kind.BARS, as_of=cutoff, start=window.start, end=window.end, symbols=symbols,
+                     by="available_at", revisions="all", before=window.start - view.GRACE - _BAR)
+    came = came[came["interval"] == line.interval]
+    if came.empty:
+        return came
+    known = asof.read(warehouse, Kind.BARS, as_of=asof.just_before(window.start), revisions="first",
+                      start=came["event_time"].min().to_pydatetime(),
+                      end=came["event_time"].max().to_pydatetime() + _BAR, symbols=sorted(set(came["symbol"])))
+    key = ["symbol", "interval", "event_time"]
+    return came[~pd.MultiIndex.from_frame(came[key]).isin(pd.MultiIndex.from_frame(known[key]))]
 
 
 def _first_row(window: Window, new: pd.DataFrame) -> datetime:
