@@ -162,10 +162,12 @@ def write_file(system: pafs.FileSystem, path: str, table: pa.Table, *, durable: 
         StoreUnavailable: the path cannot be written right now.
     """
     partial = f"{path}.{uuid.uuid4().hex}.partial"
+    # Measurements hardly repeat: a dictionary of them is begun, given up, and costs half of the writing.
+    repeating = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
     try:
         system.create_dir(os.path.dirname(path), recursive=True)
         with system.open_output_stream(partial) as stream:
-            pq.write_table(table, stream, **{"compression": "zstd", **how})
+            pq.write_table(table, stream, **{"compression": "zstd", "use_dictionary": repeating, **how})
         if durable and isinstance(system, pafs.LocalFileSystem):
             with open(partial, "rb") as file:
                 os.fsync(file.fileno())  # a row must never name a file that a power cut can empty

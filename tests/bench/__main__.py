@@ -27,11 +27,11 @@ def cases(wanted: set[str]) -> list[Case]:
     return [case for case in found if not wanted or case.name in wanted]
 
 
-def tables(wanted: set[str]) -> Iterator[Table]:
-    """What the modules print besides: each table of ``tables()``, a mapping of names to functions."""
+def printed(wanted: set[str]) -> Iterator[Table]:
+    """What the modules print besides: each table of ``printed()``, a mapping of names to functions."""
     for module in sorted(pkgutil.iter_modules(tests.bench.__path__), key=lambda item: item.name):
         if module.name.startswith("bench_"):
-            offered = getattr(importlib.import_module(f"tests.bench.{module.name}"), "tables", dict)()
+            offered = getattr(importlib.import_module(f"tests.bench.{module.name}"), "printed", dict)()
             yield from (make() for name, make in offered.items() if not wanted or name in wanted)
 
 
@@ -49,13 +49,13 @@ def main(names: list[str]) -> int:
                       "yes" if row.equal else "NO")
     if results:
         console.print(table)
-    shown = 0
-    for shown, other in enumerate(tables(set(names)), 1):
+    others = list(printed(set(names)))
+    for other in others:
         console.print(other)
     OUTPUT.parent.mkdir(exist_ok=True)
     if results:
         OUTPUT.write_text(json.dumps([row.as_json() for row in results], indent=2), encoding="utf-8")
-    return 0 if (results or shown) and all(row.equal for row in results) else 1
+    return 0 if (results or others) and all(row.equal for row in results) else 1
 
 
 if __name__ == "__main__":

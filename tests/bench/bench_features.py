@@ -36,7 +36,7 @@ def cases() -> list[Case]:
     ]
 
 
-def tables() -> dict[str, Callable[[], Table]]:
+def printed() -> dict[str, Callable[[], Table]]:
     return {"feature_groups": feature_groups}
 
 
