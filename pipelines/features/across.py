@@ -30,7 +30,7 @@ def evaluate(past: view.History, compute: view.Compute, lookback: int, time: Int
     first_look = np.minimum.accumulate(time.min(axis=1, initial=view.NEVER)[::-1])[::-1]
     late = (past.available > first_look[:, None]) & (past.available < view.NEVER)
     if late.any():
-        past = view._come_later(past, late)
-    values = view._compute(compute, past.values, past.first)
-    view._revise(past, compute, lookback, time, values, across=True)
+        past = view.come_later(past, late)
+    values = view.computed(compute, past.values, past.first)
+    view.revise_across(past, compute, lookback, time, values)
     return values

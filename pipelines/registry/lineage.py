@@ -136,7 +136,7 @@ def sources(warehouse: Warehouse, line: Line, as_of: datetime, *,
     groups = catalog.select(line.features.groups)
     inputs = {name for feature in catalog.features(groups) for name in feature.inputs}
     first = as_of - timedelta(days=line.walk_forward.history_days) - line.horizon
-    lead = max(catalog.lookback(groups) * _HOUR + view.GRACE + line.bar, labels.history(line))
+    lead = max(max(catalog.lookback(groups), view.WAIT) * _HOUR + view.GRACE + line.bar, labels.history(line))
     wanted: list[tuple[Kind, timedelta, list[str] | None, list[str] | None]] = [
         (Kind.BARS, lead, list(line.symbols) or None, None)]
     if "sentiment_aggregates" in inputs:

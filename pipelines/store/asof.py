@@ -49,7 +49,8 @@ def just_before(at: datetime) -> datetime:
 
 def read(warehouse: Warehouse, kind: Kind, *, as_of: datetime, start: datetime | None = None,
          end: datetime | None = None, symbols: Sequence[str] | None = None, names: Sequence[str] | None = None,
-         revisions: Revisions = "latest", by: Literal["event_time", "available_at"] = "event_time") -> pd.DataFrame:
+         revisions: Revisions = "latest", by: Literal["event_time", "available_at"] = "event_time",
+         before: datetime | None = None) -> pd.DataFrame:
     """The facts of a kind with ``available_at <= as_of``, sorted by key.
 
     Args:
@@ -59,6 +60,7 @@ def read(warehouse: Warehouse, kind: Kind, *, as_of: datetime, start: datetime |
         revisions: ``latest`` is the version in force at ``as_of`` and ``first`` the earliest known one, each chosen
             before the range of ``available_at`` is applied; ``all`` gives every revision (sorted by key, then
             ``available_at``).
+        before: only facts with an earlier ``event_time``.
 
     Returns:
         The columns of ``SCHEMAS[kind]`` and ``revision``; float64, str, ``datetime64[us, UTC]``.
@@ -68,7 +70,7 @@ def read(warehouse: Warehouse, kind: Kind, *, as_of: datetime, start: datetime |
     """
     kind = Kind(kind)
     table, schema = FACTS[kind], SCHEMAS[kind]
-    for value in (as_of, start, end):
+    for value in (as_of, start, end, before):
         if value is not None and value.tzinfo is None:
             raise ContractError(f"{value} has no time zone; pass an aware UTC time")
     key = [table.c[name] for name in schema.key]
@@ -78,6 +80,8 @@ def read(warehouse: Warehouse, kind: Kind, *, as_of: datetime, start: datetime |
         query = query.where(table.c[by] >= start)
     if end is not None:
         query = query.where(table.c[by] < end)
+    if before is not None:
+        query = query.where(table.c.event_time < before)
     if revisions == "all":
         query = query.order_by(*key, table.c.available_at, table.c.revision)
     elif by == "event_time":

@@ -29,6 +29,16 @@ def look_back(line: Line) -> timedelta:
     return max(LOOK_BACK, timedelta(hours=catalog.lookback(catalog.of(line)), days=1))
 
 
+def require_inputs(w: Work, line: Line) -> None:
+    """Check that what the features of the task's first day are made of is there.
+
+    Raises:
+        NotReady: something is missing; the task tries again later.
+    """
+    require_days(w.warehouse, w.days[0], ("bars",), back=look_back(line))
+    require_days(w.warehouse, w.days[0], ("sentiment",))
+
+
 def require_days(warehouse: Warehouse, day: Window, datasets: tuple[str, ...], if_any: tuple[str, ...] = (),
                  back: timedelta = LOOK_BACK) -> None:
     """Check that ``day`` is loaded, and that no day is missing between the first one ever loaded and it, as far as it
