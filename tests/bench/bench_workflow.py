@@ -38,7 +38,7 @@ from tests.bench.harness import Case
 from tests.bench.qlib import client
 from tests.bench.qlib.fits import Fits
 
-SYMBOLS, DAYS, SEED, TRIALS = 16, 62, 5, 4
+SYMBOLS, DAYS, SEED, TRIALS = 16, 62, 5, 8
 START = datetime(2022, 1, 1, tzinfo=UTC)
 END = START + timedelta(days=DAYS)
 _HOUR = pd.Timedelta("1h")
@@ -131,7 +131,7 @@ def _taken_down() -> Fits:
 
 def _ours() -> Case:
     return Case("workflow_over_fits", train, lambda: _taken_down().again(), TRIALS, "trials",
-                lambda _, models: _taken_down().same(models), fresh=_taken_down, runs=3)
+                lambda _, models: _taken_down().same(models), fresh=_taken_down, runs=2)
 
 
 @lru_cache(maxsize=1)
@@ -154,4 +154,4 @@ def _peer() -> client.Qlib:
 
 def _qlib() -> Case:
     return Case("workflow_over_fits_qlib", lambda: _peer().ask("train"), lambda: _peer().ask("bare"), 11, "folds",
-                lambda *_: bool(_peer().ask("same")), fresh=_peer, runs=3)
+                lambda *_: bool(_peer().ask("same")), fresh=_peer, runs=2)
