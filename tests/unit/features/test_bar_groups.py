@@ -38,6 +38,10 @@ CHANGE = C.diff()
 TRUE_RANGE = np.maximum(H, C.shift()) - np.minimum(L, C.shift())
 GARMAN_KLASS = 0.5 * np.log(H / L) ** 2 - (2 * math.log(2) - 1) * np.log(C / OPEN) ** 2
 
+BODY, GAP, UP, DOWN = np.log(C / OPEN), np.log(OPEN / C.shift()), np.log(H / OPEN), np.log(L / OPEN)
+ROGERS_SATCHELL = (np.log(H / C) * UP + np.log(L / C) * DOWN).rolling(24).mean()
+K = 0.34 / (1.34 + 25 / 23)
+
 ORACLES: dict[str, Callable[[], pd.DataFrame]] = {
     **{f"return_{hours}h": lambda hours=hours: np.log(C / C.shift(hours)) for hours in (1, 4, 12, 24)},
     "volume_ratio_24h": lambda: np.log1p(V / V.rolling(24).mean()),
@@ -50,6 +54,8 @@ ORACLES: dict[str, Callable[[], pd.DataFrame]] = {
        for hours in (6, 24, 168)},
     "parkinson_24h": lambda: np.sqrt((np.log(H / L) ** 2).rolling(24).mean() / (4 * math.log(2))),
     "garman_klass_24h": lambda: np.sqrt(GARMAN_KLASS.rolling(24).mean()),
+    "rogers_satchell_24h": lambda: np.sqrt(ROGERS_SATCHELL),
+    "yang_zhang_24h": lambda: np.sqrt(GAP.rolling(24).var() + K * BODY.rolling(24).var() + (1 - K) * ROGERS_SATCHELL),
     "atr_14h": lambda: TRUE_RANGE.rolling(14).mean() / C,
     "volatility_ratio_24_168h": lambda: 0.5 * np.log(R2.rolling(24).mean() / R2.rolling(168).mean()),
 }
@@ -76,6 +82,41 @@ def test_the_declared_lookback_is_exact(feature: Feature) -> None:
     usual = OURS[feature.name][last, 0]
     assert value_when_changed(feature.lookback) != usual
     assert value_when_changed(feature.lookback + 1) == usual
+
+
+@pytest.fixture(scope="module")
+def brownian() -> Callable[[float, float], dict[str, np.ndarray]]:
+    """The range estimators on hours of 2,000 steps, as shares of the true volatility, with a drift and a gap between
+    hours in units of it."""
+    steps = np.random.default_rng(8).standard_normal((1, 2400, 2000)) * (0.01 / 2000 ** 0.5)
+    jumps = np.random.default_rng(9).standard_normal(2400) * 0.01
+
+    def shares(drift: float, gap: float) -> dict[str, np.ndarray]:
+        path = np.cumsum(steps[0] + drift * 0.01 / 2000, axis=1)
+        before = np.concatenate([[0.0], np.cumsum(path[:, -1] + gap * jumps)[:-1]]) + gap * jumps
+        top, bottom = np.maximum(path.max(axis=1), 0), np.minimum(path.min(axis=1), 0)
+        bars = np.exp(before + np.stack([np.zeros_like(top), top, bottom, path[:, -1]]))[:, :, None]
+        found = catalog.GROUPS["volatility"].on_bars(Bars(*bars, np.ones_like(bars[0])))
+        return {name: np.sqrt(np.mean(found[f"{name}_24h"][24:] ** 2)) / 0.01
+                for name in ("parkinson", "garman_klass", "rogers_satchell", "yang_zhang")}
+
+    return shares
+
+
+def test_range_estimators_find_the_volatility_of_a_random_walk(
+        brownian: Callable[[float, float], dict[str, np.ndarray]]) -> None:
+    # 2,000 steps hide about a hundredth of an hour's extremes.
+    assert all(0.97 < share < 1.02 for share in brownian(0.0, 0.0).values())
+
+
+def test_which_of_them_a_drift_or_a_gap_misleads(brownian: Callable[[float, float], dict[str, np.ndarray]]) -> None:
+    drifting = brownian(1.0, 0.0)
+    assert drifting["parkinson"] > 1.15
+    assert 0.96 < drifting["rogers_satchell"] < 1.02
+    assert 0.96 < drifting["yang_zhang"] < 1.02
+    jumping = brownian(0.0, 1.0)
+    assert jumping["yang_zhang"] == pytest.approx(2 ** 0.5, rel=0.03)  # the gap's variance is as large as the hour's
+    assert jumping["rogers_satchell"] < 1.02
 
 
 def test_a_frozen_price_without_trades_is_finite_and_neutral() -> None:
