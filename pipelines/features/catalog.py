@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
 from pipelines.contracts.line import Line
 from pipelines.errors import ConfigError
 from pipelines.features.declare import Feature, Group
-from pipelines.features.groups import indicators, lexicon, returns, sentiment, time, trend, volatility, words
+from pipelines.features.groups import history, indicators, lexicon, returns, sentiment, time, trend, volatility, words
 
 GROUPS: dict[str, Group] = {group.name: group for group in (
     returns.GROUP,
@@ -18,6 +19,7 @@ GROUPS: dict[str, Group] = {group.name: group for group in (
     time.GROUP,
     sentiment.GROUP,
     indicators.GROUP,
+    history.GROUP,
     lexicon.GROUP,
     words.GROUP,
 )}
@@ -37,18 +39,27 @@ def select(names: Iterable[str]) -> tuple[Group, ...]:
 
 
 def of(line: Line) -> tuple[Group, ...]:
-    """The groups of a line.
+    """The groups of a line, without the features that look back further than its ``longest_bars``.
 
     Raises:
-        ConfigError: an unknown or repeated name, or a group that is not made of what the line's rows are.
+        ConfigError: an unknown or repeated name, a group that is not made of what the line's rows are, or no feature
+            that looks back so little.
     """
-    groups = select(line.features.groups)
-    strange = [group.name for group in groups if (group.from_texts is None) != line.on_bars]
+    groups, texts = select(line.features.groups), line.target.rows == "texts"
+    strange = [group.name for group in groups if (group.from_texts is not None) != texts]
     if strange:
-        fitting = ", ".join(name for name, group in GROUPS.items() if (group.from_texts is None) == line.on_bars)
+        fitting = ", ".join(name for name, group in GROUPS.items() if (group.from_texts is not None) == texts)
         raise ConfigError(f"features.groups of {line.name} names {', '.join(strange)}; its rows are "
-                          f"{'bars' if line.on_bars else 'texts'}: choose from {fitting}")
-    return groups
+                          f"{line.target.rows}: choose from {fitting}")
+    longest = line.features.longest_bars
+    if longest is None:
+        return groups
+    short = tuple(replace(group, features=kept) for group in groups
+                  if (kept := tuple(feature for feature in group.features if feature.lookback <= longest)))
+    if not short:
+        raise ConfigError(f"every feature of {line.name} looks back over more than features.longest_bars = {longest} "
+                          "bars; raise it or name other groups")
+    return short
 
 
 def features(groups: Sequence[Group]) -> tuple[Feature, ...]:
