@@ -1,4 +1,4 @@
-"""From a warehouse to a verdict as a training goes there: audit, snapshot, search, evidence and gate; without MLflow."""
+"""From a warehouse to a verdict as a training goes there: audit, snapshot, search, evidence, gate; no MLflow."""
 
 from __future__ import annotations
 

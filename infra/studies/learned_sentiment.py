@@ -9,7 +9,6 @@ over texts. ``--shuffle`` gives every text another one's label: then nothing may
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,23 +19,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from infra.studies import scratch
+from infra.studies import judging, scratch
 from pipelines import config
 from pipelines.contracts.columns import Kind
-from pipelines.contracts.line import Line, load_lines
+from pipelines.contracts.line import load_lines
 from pipelines.contracts.ports import FloatArray
-from pipelines.contracts.records import Candidate, Verdict
 from pipelines.contracts.window import Window
-from pipelines.features import snapshot
-from pipelines.gate import decide
 from pipelines.gate.report import sentences
 from pipelines.ingest import providers
 from pipelines.ingest import run as ingest_run
-from pipelines.registry import evidence
-from pipelines.store import Warehouse
-from pipelines.training import audit, fit, produce, search
 from pipelines.validation import metrics
-from pipelines.validation.splits import plan
 
 DRAWS = 2000
 CONTENDERS = ("lexicon", "candidate")

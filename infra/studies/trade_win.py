@@ -2,9 +2,9 @@
 
     python -m infra.studies.trade_win --data ../shared/data
 
-How well each family does on the trades it has learned, and on those of the days that follow (walk-forward over all folds,
-default parameters: nothing was chosen on them); then a training with its search, the gate's verdict, and what TAKE or
-SKIP would have brought on the evidence days. Intervals are at 95 %, from the stationary bootstrap over days. Ingest,
+How well each family does on the trades it has learned, and on those of the days that follow (walk-forward over all
+folds, default parameters: nothing was chosen on them); then a training with its search, the gate's verdict, and what
+TAKE or SKIP would have brought on the evidence days. Intervals: 95 %, stationary bootstrap over days. Ingest,
 audit, snapshot, search, evidence and gate are those of a training; only MLflow is left out. ``--shuffle`` gives every
 trade another one's outcome: what is left is chance.
 """
@@ -86,8 +86,8 @@ def main(
         load(store, data, manifest, Window(pd.Timestamp(start, tz="UTC").to_pydatetime(), at))
         found = judge(store, scratch.database(store, "optuna"), line, at, shuffle=shuffle)
     frame = found.data.frame
-    console.print(f"{len(frame)} trades of {frame['symbol'].nunique()} markets, {frame['event_time'].min():%Y-%m-%d} to "
-                  f"{frame['event_time'].max():%Y-%m-%d}, {frame['y'].mean():.1%} won, mean profit "
+    console.print(f"{len(frame)} trades of {frame['symbol'].nunique()} markets, {frame['event_time'].min():%Y-%m-%d} "
+                  f"to {frame['event_time'].max():%Y-%m-%d}, {frame['y'].mean():.1%} won, mean profit "
                   f"{frame['forward_return'].mean():+.4%}; {len(found.data.names)} features")
     areas = Table(title="AUC")
     for column in ("family", "in sample", "walk-forward"):

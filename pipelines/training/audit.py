@@ -52,8 +52,8 @@ def run(warehouse: Warehouse, settings: Settings | None, line: Line, as_of: date
     """
     builds, frame = _BUILDS[line.target.rows](warehouse, line, as_of)
     if frame.empty:
-        raise InsufficientData(f"{line.name} has no labelled rows as of {as_of}: nothing to audit; load bars, labels or "
-                               "trades (`tidemark ingest`) or choose a later --as-of")
+        raise InsufficientData(f"{line.name} has no labelled rows as of {as_of}: nothing to audit; load bars, labels "
+                               "or trades (`tidemark ingest`) or choose a later --as-of")
     cut = plan(line, frame)
     return audit_line(line, builds=builds, frame=frame, plan=cut,
                       fitters={name: fitter(name, line.search.seed) for name in line.search.families}, as_of=as_of,

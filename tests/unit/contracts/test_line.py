@@ -34,7 +34,7 @@ trials = 1
 
 def test_the_lines_that_ship() -> None:
     lines = load_lines(LINES)
-    assert sorted(lines) == ["calendar_1h", "direction_1h", "text_polarity", "volatility_24h"]
+    assert sorted(lines) == ["calendar_1h", "direction_1h", "text_polarity", "trade_win", "volatility_24h"]
     for line in lines.values():
         folds = line.walk_forward
         assert folds.history_days == folds.train_days + folds.test_days * folds.search_folds + folds.evidence_days
