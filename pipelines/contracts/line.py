@@ -28,8 +28,9 @@ class Target(_Strict):
 
     ``direction``: is the next ``horizon_bars`` return positive? ``volatility``: will realised volatility over
     the next ``horizon_bars`` exceed its trailing median over ``median_bars``? ``triple_barrier``: is the price
-    ``upper`` times the volatility of the last ``volatility_bars`` higher before it is ``lower`` times lower? After
-    ``horizon_bars`` without either, ``timeout`` says what the label is: the sign of the return, or none at all.
+    ``upper`` times the volatility of the last ``volatility_bars`` (scaled to the horizon) higher before it is ``lower``
+    times lower? After ``horizon_bars`` without either, ``timeout`` says what the label is: the sign of the return, or
+    none at all.
     ``meta_label``: does a trade on the side that ``side`` names (with or against the return of the last ``side_bars``)
     earn more than its costs between these barriers? (``pipelines.features.barriers``)
 
@@ -41,8 +42,8 @@ class Target(_Strict):
     kind: Literal["direction", "volatility", "triple_barrier", "meta_label", "polarity", "trade_win"]
     horizon_bars: int = Field(ge=1)
     median_bars: int = Field(default=720, ge=24)
-    upper: float = Field(default=2.0, gt=0, le=100)
-    lower: float = Field(default=2.0, gt=0, le=100)
+    upper: float = Field(default=1.0, gt=0, le=100)
+    lower: float = Field(default=1.0, gt=0, le=100)
     volatility_bars: int = Field(default=24, ge=2, le=720)
     timeout: Literal["sign", "absent"] = "sign"
     side: Literal["momentum", "reversal"] = "momentum"
@@ -270,6 +271,13 @@ class Line(_Strict):
     def _tradable_has_costs(self) -> Line:
         if self.gate.require_net_return and self.costs is None:
             raise ValueError("gate.require_net_return needs a [costs] table; add fee_bps and slippage_bps")
+        return self
+
+    @model_validator(mode="after")
+    def _meta_label_has_costs(self) -> Line:
+        if self.target.kind == "meta_label" and self.costs is None:
+            raise ValueError("target.kind meta_label asks what is left after costs; add a [costs] table with fee_bps "
+                             "and slippage_bps")
         return self
 
     @model_validator(mode="after")

@@ -48,7 +48,8 @@ def log(*rows: dict[str, object]) -> pd.DataFrame:
     return frame
 
 
-def many(count: int, seed: int = 0, *, symbols: tuple[str, ...] = ("AUSDT", "BUSDT"), hours: int = 20 * 24) -> pd.DataFrame:
+def many(count: int, seed: int = 0, *, symbols: tuple[str, ...] = ("AUSDT", "BUSDT"),
+         hours: int = 20 * 24) -> pd.DataFrame:
     """Opening and closing versions of trades that last 1 to 40 hours; one of ten outcomes is corrected later."""
     rng = np.random.default_rng(seed)
     rows = []
