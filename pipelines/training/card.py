@@ -134,7 +134,7 @@ def _net(values: Mapping[str, float]) -> str:
 def _decisions(values: Mapping[str, float]) -> str:
     names = [name.removeprefix("decision.take.") for name in values if name.startswith("decision.take.")]
     rows = [(name, *(_value(values.get(f"decision.{rule}.{name}")) for rule in ("take", "all"))) for name in names]
-    return ("## TAKE or SKIP\n\nTAKE where P(y = 1) is above a threshold chosen on the training rows of each fold; the "
+    return ("## TAKE or SKIP\n\nTAKE where P(y = 1) reaches a threshold chosen on the training rows of each fold; the "
             f"final model's is {_value(values.get('decision.threshold'))}. Intervals are in `tables/decisions.csv`.\n\n"
             + _table(("evidence", "TAKE", "all trades"), rows)) if rows else ""
 

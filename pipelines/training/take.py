@@ -73,7 +73,7 @@ def taken(line: Line, data: fit.Matrix, folds: Sequence[Fold], evidence: pd.Data
     """
     thresholds = {fold.number: rule(line, data, fold.train, family, params, seed).threshold for fold in folds}
     threshold = evidence["fold"].map(thresholds).astype(np.float64)
-    return evidence.assign(threshold=threshold, take=(evidence["candidate"] > threshold).astype(np.float64))
+    return evidence.assign(threshold=threshold, take=(evidence["candidate"] >= threshold).astype(np.float64))
 
 
 def table(evidence: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -31,7 +31,7 @@ _SHOWN = ("win_rate", "mean_profit")
 
 @dataclass(frozen=True)
 class TakeRule:
-    """Take a trade whose P(win) is above ``threshold``. Of the ``rows`` trades it was chosen on it would have taken
+    """Take a trade whose P(win) is ``threshold`` or more (0: every trade). Of the ``rows`` trades it was chosen on it would have taken
     ``taken``, with this mean profit (ratio of the stake)."""
 
     threshold: float
@@ -64,9 +64,8 @@ def choose(p: FloatArray, profit: FloatArray, *, share: float = LEAST_SHARE, lea
     mean = np.cumsum(profit[order]) / counts
     possible = (counts >= needed) & np.append(ranked[1:] < ranked[:-1], True)  # equal predictions go together
     best = int(np.flatnonzero(possible & (mean == mean[possible].max()))[-1])
-    threshold = 0.0 if best == len(p) - 1 else float((ranked[best] + ranked[best + 1]) / 2)
-    taken = p > threshold  # the middle of two neighbouring floats may be the upper one
-    return TakeRule(threshold, int(taken.sum()), len(p), float(profit[taken].mean()))
+    threshold = 0.0 if best == len(p) - 1 else float(ranked[best])
+    return TakeRule(threshold, best + 1, len(p), float(mean[best]))
 
 
 def figures(rows: pd.DataFrame, taken: np.ndarray) -> dict[str, float]:  # type: ignore[type-arg]
