@@ -20,6 +20,7 @@ import pandas as pd
 import typer
 from rich.console import Console
 from rich.table import Table
+from scipy.stats import rankdata
 
 from infra.studies import scratch
 from infra.studies.judging import Judged, judge
@@ -33,7 +34,6 @@ from pipelines.ingest import providers
 from pipelines.ingest import run as ingest_run
 from pipelines.store import Warehouse
 from pipelines.training import families, fit, take
-from pipelines.validation import metrics
 from pipelines.validation.significance.bootstrap import stationary_indices
 
 DRAWS = 2000
@@ -56,19 +56,26 @@ def interval(rows: pd.DataFrame, p: FloatArray, seed: int = 7, draws: int = DRAW
     of_day = [np.flatnonzero(number == at) for at in range(int(number.max()) + 1)]
     drawn = [np.concatenate([of_day[at] for at in days])
              for days in stationary_indices(len(of_day), BLOCK, draws, seed)]
-    found = [metrics.classification(y[chosen], p[chosen])["auc"] for chosen in drawn]
-    low, high = np.nanpercentile(found, (2.5, 97.5))
-    return metrics.classification(y, p)["auc"], float(low), float(high)
+    low, high = np.nanpercentile([_auc(y[chosen], p[chosen]) for chosen in drawn], (2.5, 97.5))
+    return _auc(y, p), float(low), float(high)
 
 
-def honest(line: Line, found: Judged, family: str) -> dict[str, tuple[float, float, float]]:
+def _auc(y: FloatArray, p: FloatArray) -> float:
+    """Mann and Whitney's statistic: the share of pairs of a win and a loss that ``p`` puts in order, ties by halves."""
+    won = int(y.sum())
+    if won in (0, len(y)):
+        return float("nan")
+    return float((rankdata(p)[y > 0].sum() - won * (won + 1) / 2) / (won * (len(y) - won)))
+
+
+def honest(line: Line, found: Judged, family: str, draws: int = DRAWS) -> dict[str, tuple[float, float, float]]:
     """The AUC of a family with its default parameters: on the trades it has learned, and on those that came after."""
     params, seed, data = families.get(family).defaults, line.search.seed, found.data
     model, rows = fit.final(data, line, family, params, seed)
     folds = (*found.folds.search, *found.folds.evidence)
     later = fit.out_of_sample(data, folds, family, params, seed)
-    return {"in sample": interval(data.frame.iloc[rows], model.predict(data.features[rows])),
-            "walk-forward": interval(later, later["candidate"].to_numpy())}
+    return {"in sample": interval(data.frame.iloc[rows], model.predict(data.features[rows]), draws=draws),
+            "walk-forward": interval(later, later["candidate"].to_numpy(), draws=draws)}
 
 
 def main(

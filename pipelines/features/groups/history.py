@@ -95,14 +95,15 @@ def _events(log: pd.DataFrame) -> Iterator[tuple[int, str, str, int, int | None,
     """(known, trade, market, opened, closed or None, profit) of every version in order of time; microseconds."""
     if log.empty:
         return
-    ends = log["closed_at"].notna().to_numpy()
-    closings = microseconds(log["closed_at"].fillna(log["event_time"]))
-    opened = microseconds(log["event_time"])
-    names = (log["source"] + "\n" + log["trade_id"] + "\n" + pd.Series(opened, index=log.index).astype(str)).tolist()
-    profits = log["profit_ratio"].to_numpy(dtype=np.float64)
-    for row, known in enumerate(microseconds(log["known"])):
-        closed = int(closings[row]) if ends[row] else None
-        yield int(known), names[row], str(log["symbol"].iat[row]), int(opened[row]), closed, float(profits[row])
+    ends = log["closed_at"].notna().tolist()
+    closings = microseconds(log["closed_at"].fillna(log["event_time"])).tolist()
+    opened = microseconds(log["event_time"]).tolist()
+    names = [f"{source}\n{trade}\n{at}" for source, trade, at in zip(
+        log["source"].tolist(), log["trade_id"].tolist(), opened, strict=True)]
+    rows = zip(microseconds(log["known"]).tolist(), names, log["symbol"].tolist(), opened, closings, ends,
+               log["profit_ratio"].tolist(), strict=True)
+    for known, name, market, begun, closed, over, profit in rows:
+        yield known, name, market, begun, closed if over else None, profit
 
 
 _INPUTS = ("closed_trades.profit_ratio",)

@@ -31,8 +31,8 @@ _SHOWN = ("win_rate", "mean_profit")
 
 @dataclass(frozen=True)
 class TakeRule:
-    """Take a trade whose P(win) is ``threshold`` or more (0: every trade). Of the ``rows`` trades it was chosen on it would have taken
-    ``taken``, with this mean profit (ratio of the stake)."""
+    """Take a trade whose P(win) is ``threshold`` or more (0: every trade). Of the ``rows`` trades it was chosen on it
+    would have taken ``taken``, with this mean profit (ratio of the stake)."""
 
     threshold: float
     taken: int
