@@ -44,7 +44,8 @@ def judge(store: Warehouse, optuna_url: str, line: Line, as_of: datetime, *, shu
         audited = audit.run(store, None, line, as_of).passed
     ref, frame = snapshot.training(store, line, as_of)
     if shuffle:
-        frame = frame.assign(y=np.random.default_rng(line.search.seed).permutation(frame["y"].to_numpy()))
+        order = np.random.default_rng(line.search.seed).permutation(len(frame))
+        frame = frame.assign(**{name: frame[name].to_numpy()[order] for name in ("y", "forward_return")})
     data, folds = fit.matrix(frame), plan(line, frame)
     rows, seed, study = fit.tested_rows(data, folds.search), line.search.seed, f"{line.name}/{ref.digest}"
 

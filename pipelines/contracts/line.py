@@ -62,7 +62,13 @@ class Target(_Strict):
     @property
     def least_bars(self) -> int:
         """After how many bars an outcome may be known at the earliest: a barrier can be touched at once."""
-        return 1 if self.kind in ("triple_barrier", "meta_label") else self.horizon_bars
+        return 1 if self.on_barriers else self.horizon_bars
+
+    @property
+    def on_barriers(self) -> bool:
+        """Whether a touch ends the label, before its horizon. The book of the back-test holds positions for a fixed
+        time, so there is none of such a line."""
+        return self.kind in ("triple_barrier", "meta_label")
 
     @property
     def rows(self) -> Literal["bars", "texts", "trades"]:
@@ -274,7 +280,10 @@ class Line(_Strict):
         return self
 
     @model_validator(mode="after")
-    def _meta_label_has_costs(self) -> Line:
+    def _barriers_have_no_book(self) -> Line:
+        if self.target.on_barriers and self.gate.require_net_return:
+            raise ValueError("gate.require_net_return asks for a book of positions held for a fixed time, and barriers "
+                             "end them early; set it to false, or take target.kind meta_label, whose y is after costs")
         if self.target.kind == "meta_label" and self.costs is None:
             raise ValueError("target.kind meta_label asks what is left after costs; add a [costs] table with fee_bps "
                              "and slippage_bps")

@@ -16,6 +16,7 @@ of both its trades. Where the rule has no side there is no label. To train on it
 
 Acting: in at the open of the next bar; out at the barrier (a gain at its limit or a better open, a loss at its stop or
 a worse open), or at the last close. ``forward_return`` is what that earns before costs, of the chosen side.
+The book of the back-test holds positions for a fixed time, so it is not kept of these labels.
 
 ``label_end`` is the first moment at which the bars from the row's on tell of a touch, with the versions known then;
 hence a label's length varies, and folds are purged by it. Labels that overlap are no independent samples; weights of
@@ -44,7 +45,6 @@ from pipelines.features.declare import Bars
 from pipelines.features.rolling import shift, window_mean
 from pipelines.sentiment.hours import Ints
 
-KINDS = ("triple_barrier", "meta_label")
 _OPEN, _HIGH, _LOW, _CLOSE = range(4)  # of view.FIELDS
 
 

@@ -44,7 +44,7 @@ def history(line: Line) -> timedelta:
     bars = 2 * line.target.horizon_bars
     if line.target.kind == "volatility":
         bars += line.target.median_bars
-    elif line.target.kind in barriers.KINDS:
+    elif line.target.on_barriers:
         bars += barriers.lookback(line)
     return bars * _BAR + _SLACK
 
@@ -77,7 +77,7 @@ def label(bars_view: pd.DataFrame, line: Line) -> pd.DataFrame:
         return _frame((), 0, np.empty((2, 0), dtype=np.int64), {})
     opened = bars_view["event_time"]
     past = view.history(bars_view, opened.min().to_pydatetime(), opened.max().to_pydatetime() + _BAR)
-    y, ends, earned = (_touched if line.target.kind in barriers.KINDS else _at_the_horizon)(past, line)
+    y, ends, earned = (_touched if line.target.on_barriers else _at_the_horizon)(past, line)
     labelled = (ends < view.NEVER) & (past.available < view.NEVER) & ~np.isnan(y)
     previous = _previous(y, np.where(labelled, ends, view.NEVER), past.available)
     cells = np.stack(np.nonzero(labelled))

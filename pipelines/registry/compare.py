@@ -137,7 +137,7 @@ def refuse(line: Line, runs: Mapping[str, Run]) -> None:
         if run.tags.get(tags.KIND) != "training" or tags.EVIDENCE not in run.tags:
             raise RegistryError(f"run {name} is a {run.tags.get(tags.KIND, 'run')} in state {run.status} without "
                                 "evidence; only trainings that were concluded can be compared")
-    for key in (*SAME, *(BARRIERS if line.target.kind in ("triple_barrier", "meta_label") else ())):
+    for key in (*SAME, *(BARRIERS if line.target.on_barriers else ())):
         values = {name: run.params.get(key) for name, run in runs.items()}
         if len(set(values.values())) > 1:
             told = ", ".join(f"{name} {value}" for name, value in values.items())

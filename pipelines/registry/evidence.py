@@ -141,7 +141,7 @@ def _best_naive(losses: pd.DataFrame) -> str:
 
 
 def _returns(line: Line, rows: pd.DataFrame, contenders: list[str]) -> pd.DataFrame | None:
-    if line.costs is None or rows["forward_return"].isna().all():
+    if line.costs is None or line.target.on_barriers or rows["forward_return"].isna().all():
         return None
     costs, horizon = line.costs, line.target.horizon_bars
     return pd.DataFrame({name: backtest.net_returns(rows, rows[name], costs, horizon) for name in contenders})

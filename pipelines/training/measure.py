@@ -78,8 +78,8 @@ def search_figures(trials: Sequence[TrialRecord]) -> list[Measure]:
 
 
 def tradable(line: Line, predictions: pd.DataFrame) -> bool:
-    """The line has costs and the rows have returns."""
-    return line.costs is not None and bool(predictions["forward_return"].notna().any())
+    """The line has costs, the rows have returns, and a position has a fixed length."""
+    return line.costs is not None and not line.target.on_barriers and bool(predictions["forward_return"].notna().any())
 
 
 def book(line: Line, predictions: pd.DataFrame, contender: str = "candidate") -> pd.DataFrame:

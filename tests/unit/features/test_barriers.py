@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pipelines.contracts.line import Line, parse_line
 from pipelines.errors import ConfigError
 from pipelines.features import labels, view
+from pipelines.training.measure import tradable
 from pipelines.validation.splits import plan
 from tests.unit.features.world import HOUR, START, clean, dirty, known, ordered
 
@@ -268,6 +269,15 @@ def test_folds_are_purged_by_the_end_of_each_label() -> None:
         assert 0 < kept[late.index].sum() < len(late)
     searched = np.concatenate([np.concatenate([fold.train, fold.test]) for fold in cut.search])
     assert (found["label_end"].iloc[searched] < cut.evidence_start - embargo).all()
+
+
+def test_there_is_no_book_of_positions_that_barriers_end() -> None:
+    line = make_line()
+    with pytest.raises(ValueError, match=r"gate\.require_net_return asks for a book .* barriers end them early"):
+        Line.model_validate(line.model_dump() | {"gate": {"require_net_return": True}})
+    rows = pd.DataFrame({"forward_return": [0.1]})
+    assert not tradable(line, rows)
+    assert tradable(line.model_copy(update={"target": line.target.model_copy(update={"kind": "direction"})}), rows)
 
 
 def test_a_line_is_parsed_with_its_barriers() -> None:
