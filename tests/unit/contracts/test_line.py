@@ -156,8 +156,8 @@ def test_a_line_that_learns_from_trades() -> None:
     line = parse_line(TRADES.replace('title = "Tiny"', 'title = "Tiny"\nsymbols = ["ETH/BTC"]'))
     assert (line.on_bars, line.target.rows, line.horizon, line.symbols) == (
         False, "trades", timedelta(hours=1), ("ETH/BTC",))
-    with pytest.raises(ConfigError, match="tiny_trades learns from closed trades, and there are no bars to watch; train "
-                                          "and judge it with `tidemark train tiny_trades` and `tidemark gate tiny_t"):
+    with pytest.raises(ConfigError, match="tiny_trades learns from closed trades, and there are no bars to watch; "
+                                          "train and judge it with `tidemark train tiny_trades` and `tidemark gate"):
         line.require_bars("watch")
 
 

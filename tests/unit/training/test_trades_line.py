@@ -17,7 +17,7 @@ from pipelines import config
 from pipelines.config import Settings
 from pipelines.contracts import tags
 from pipelines.contracts.columns import Kind
-from pipelines.contracts.line import Line, load_lines
+from pipelines.contracts.line import Line, Target, load_lines
 from pipelines.contracts.records import Outcome, Reason, RetrainRequest
 from pipelines.contracts.window import Window
 from pipelines.errors import ConfigError, TrainingError
@@ -169,6 +169,17 @@ def test_the_threshold_knows_nothing_of_the_days_it_decides(warehouse: Warehouse
     with pytest.raises(TrainingError, match=r"wins: no threshold can be chosen on 45 training trades up to .* .* "
                                             r"at least 20 are needed: lengthen train_days or load a longer log"):
         take.rule(line, data, first.train[:45], family, params, 7)
+
+
+def test_the_overlap_is_that_of_the_trades() -> None:
+    """Openings at 0, 1, 2 and 5 o'clock: the first trade lasts until 2, the second until 3, the others end at once."""
+    hours = np.array([0, 1, 2, 5])
+    rows = pd.DataFrame({"event_time": T + pd.to_timedelta(hours, unit="h"),
+                         "label_end": T + pd.to_timedelta([2, 3, 3, 6], unit="h")})
+    assert evidence._overlap(make_line(), rows) == 1  # (2 + 1 + 0 + 0) / 4, rounded up
+    assert evidence._overlap(make_line(), rows.iloc[:0]) == 0
+    bars = make_line().model_copy(update={"target": Target(kind="direction", horizon_bars=24)})
+    assert evidence._overlap(bars, rows) == 23
 
 
 def test_nothing_is_done_bar_by_bar(warehouse: Warehouse) -> None:
