@@ -189,7 +189,7 @@ def test_nothing_is_done_bar_by_bar(warehouse: Warehouse) -> None:
                     lambda: check.check(warehouse, Settings(), line, AS_OF)):
         with pytest.raises(ConfigError, match=r"wins_alone learns from closed trades.*`tidemark train wins_alone`"):
             refused()
-    with pytest.raises(ConfigError, match="wins_alone predicts trades; only a line with target.kind"):
+    with pytest.raises(ConfigError, match=r"wins_alone predicts trades; only a line with target\.kind"):
         champion_scorer(warehouse, Settings(), line, AS_OF)
 
 

@@ -122,5 +122,5 @@ class TestTakeOrSkip:
         assert table.loc[("take", "taken"), ["estimate", "low", "high"]].tolist() == [0, 0, 0]
         assert table.loc[("take", "win_rate")].isna().all()
         assert "decision.take.win_rate" not in measures(table)
-        with pytest.raises(InsufficientData, match="trades of 1 days have no interval; .* raise evidence_days"):
+        with pytest.raises(InsufficientData, match=r"trades of 1 days have no interval; .* raise evidence_days"):
             take_or_skip(rows.iloc[:2], np.ones(2, dtype=bool), seed=1)
