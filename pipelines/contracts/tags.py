@@ -27,6 +27,7 @@ TRIALS = "tidemark.trials"
 RUN = "tidemark.run_id"
 FAMILY = "tidemark.family"
 TRAINED_THROUGH = "tidemark.trained_through"
+THRESHOLD = "tidemark.threshold"  # of a line that learns from trades: TAKE from it on
 FAILURE = "tidemark.failure"  # why a run is FAILED
 #: SHA-256 of the model file itself (model.ubj, model.lgb, model.skops): checked before it is opened.
 MODEL_FILE = "tidemark.model_file_sha256"

@@ -19,6 +19,7 @@ from pipelines.features.groups import (
     cross_asset,
     cycles,
     dictionary,
+    history,
     indicators,
     lexicon,
     oscillators,
@@ -50,6 +51,7 @@ GROUPS: dict[str, Group] = {group.name: group for group in (
     time.GROUP,
     sentiment.GROUP,
     indicators.GROUP,
+    history.GROUP,
     lexicon.GROUP,
     words.GROUP,
 )}
@@ -100,18 +102,28 @@ def _meant(name: str) -> str:
 
 
 def of(line: Line) -> tuple[Group, ...]:
-    """The groups of a line, narrowed to the features that it names.
+    """The groups of a line, narrowed to the features that it names, without those that look back further than its
+    ``longest_bars``.
 
     Raises:
-        ConfigError: as ``select``, or a group that is not made of what the line's rows are.
+        ConfigError: as ``select``, a group that is not made of what the line's rows are, or no feature that looks back
+            so little.
     """
-    groups = select(line.features.groups)
-    strange = [group.name for group in groups if (group.from_texts is None) != line.on_bars]
+    groups, texts = select(line.features.groups), line.target.rows == "texts"
+    strange = [group.name for group in groups if (group.from_texts is not None) != texts]
     if strange:
-        fitting = ", ".join(name for name, group in GROUPS.items() if (group.from_texts is None) == line.on_bars)
+        fitting = ", ".join(name for name, group in GROUPS.items() if (group.from_texts is not None) == texts)
         raise ConfigError(f"features.groups of {line.name} names {', '.join(strange)}; its rows are "
-                          f"{'bars' if line.on_bars else 'texts'}: choose from {fitting}")
-    return groups
+                          f"{line.target.rows}: choose from {fitting}")
+    longest = line.features.longest_bars
+    if longest is None:
+        return groups
+    short = tuple(replace(group, features=kept) for group in groups
+                  if (kept := tuple(feature for feature in group.features if feature.lookback <= longest)))
+    if not short:
+        raise ConfigError(f"every feature of {line.name} looks back over more than features.longest_bars = {longest} "
+                          "bars; raise it or name other groups")
+    return short
 
 
 def features(groups: Sequence[Group]) -> tuple[Feature, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -28,6 +28,8 @@ UNKNOWN = "unknown"
 #: Tables of a line's TOML that decide what a snapshot and a model are; the others only judge and watch.
 DECIDING = ("interval", "symbols", "target", "features", "walk_forward", "search")
 _HOUR = timedelta(hours=1)
+#: Before any trade.
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _PARAMS = "model."
 
 
@@ -127,8 +129,8 @@ def lineage(warehouse: Warehouse, settings: Settings, line: Line, version: int) 
 def sources(warehouse: Warehouse, line: Line, as_of: datetime, *,
             recorded_after: datetime | None = None) -> list[Source]:
     """What a training of ``line`` as of a time can read (known before it), by kind and source: bars with the look-back
-    of features, labels and medians, and, as far as the line's features use them, documents and indicators; or the
-    labelled texts of a line that learns from these.
+    of features, labels and medians, and, as far as the line's features use them, documents and indicators; a whole
+    log of trades; or the labelled texts of a line that learns from these.
 
     Args:
         recorded_after: only what was written after this wall-clock time.
@@ -143,7 +145,9 @@ def sources(warehouse: Warehouse, line: Line, as_of: datetime, *,
         wanted.append((Kind.DOCUMENTS, LEAD, None, None))
     if names := sorted(name.partition(":")[2] for name in inputs if name.startswith("indicators:")):
         wanted.append((Kind.INDICATORS, timedelta(days=8), None, names))
-    if not line.on_bars:
+    if line.target.rows == "trades":
+        wanted.append((Kind.TRADES, first - _BEGINNING, list(line.symbols) or None, list(line.target.sources) or None))
+    elif not line.on_bars:
         wanted = [(Kind.LABELS, -line.horizon, None, list(line.target.sources) or None)]
     found = []
     for kind, before, symbols, named in wanted:

@@ -56,7 +56,7 @@ def read(warehouse: Warehouse, kind: Kind, *, as_of: datetime, start: datetime |
     Args:
         start, end: half-open range ``[start, end)`` of the column ``by``.
         symbols: limit bars and trades to these.
-        names: limit indicators to these names, documents and labels to these sources.
+        names: limit indicators to these names, documents, labels and trades to these sources.
         revisions: ``latest`` is the version in force at ``as_of`` and ``first`` the earliest known one, each chosen
             before the range of ``available_at`` is applied; ``all`` gives every revision (sorted by key, then
             ``available_at``).
@@ -223,7 +223,8 @@ def _filters(kind: Kind, table: Table, symbols: Sequence[str] | None,
             raise ContractError(f"{kind} are not per symbol; leave symbols out")
         conditions.append(table.c.symbol == func.any(list(symbols)))
     if names is not None:
-        column = {Kind.INDICATORS: "name", Kind.DOCUMENTS: "source", Kind.LABELS: "source"}.get(kind)
+        column = {Kind.INDICATORS: "name", Kind.DOCUMENTS: "source", Kind.LABELS: "source",
+                  Kind.TRADES: "source"}.get(kind)
         if column is None:
             raise ContractError(f"{kind} have no names; use symbols")
         conditions.append(table.c[column] == func.any(list(names)))

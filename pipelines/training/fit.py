@@ -121,6 +121,11 @@ def final(data: Matrix, line: Line, family: str, params: Mapping[str, Any],
     return _fit(data, rows, family, params, seed), rows
 
 
+def predicted(data: Matrix, train: Any, test: Any, family: str, params: Mapping[str, Any], seed: int) -> FloatArray:
+    """P(y = 1) of the rows ``test`` by a model fitted on the rows ``train``."""
+    return _fit(data, train, family, params, seed).predict(data.features[test])
+
+
 def _fit(data: Matrix, rows: Any, family: str, params: Mapping[str, Any], seed: int) -> Fitted:
     return families.get(family).fit(data.features[rows], data.labels[rows], data.names, params, seed)
 

@@ -18,9 +18,9 @@ from pipelines.contracts.ports import FloatArray
 from pipelines.errors import TrainingError
 from pipelines.features import catalog
 from pipelines.store import Warehouse, snapshots
-from pipelines.training import card, explain, families, fit, leaderboard, lineage, report, search
+from pipelines.training import card, explain, families, fit, leaderboard, lineage, report, search, take
 from pipelines.training.families.base import Fitted
-from pipelines.training.measure import Measure, measure, search_figures
+from pipelines.training.measure import Measure, decision_figures, measure, search_figures
 from pipelines.training.record import Registered, Tracker
 from pipelines.training.session import Session
 from pipelines.validation import metrics
@@ -61,13 +61,18 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
     evidence = fit.out_of_sample(data, folds.evidence, family_name, best.params, session.seed, keep=models)
     model, rows = fit.final(data, line, family_name, best.params, session.seed)
     trained = data.frame.iloc[rows]
+    rule = None
+    if take.applies(line):
+        evidence = take.taken(line, data, folds.evidence, evidence, family_name, best.params, session.seed)
+        rule = take.rule(line, data, rows, family_name, best.params, session.seed)
     tried = search_frame(warehouse, searched, trials)
     as_of = datetime.fromisoformat(session.as_of)
     evidence_ref = snapshots.put(warehouse, evidence, kind="evidence", line=line.name,
                                  start=folds.evidence_start.to_pydatetime(), end=as_of)
     search_ref = snapshots.put(warehouse, tried, kind="search", line=line.name,
                                start=folds.search[0].test_start.to_pydatetime(), end=as_of)
-    measures = [*measure(line, searched, evidence), *search_figures(trials), *(Measure(f"data.{name}", float(value))
+    measures = [*measure(line, searched, evidence), *decision_figures(evidence, rule, session.seed),
+                *search_figures(trials), *(Measure(f"data.{name}", float(value))
                 for name, value in (("rows", len(data.labels)), ("features", len(data.names)),
                                     ("train_rows", len(rows)), ("evidence_rows", len(evidence))))]
     undefined = metrics.undefined(evidence["y"], evidence["candidate"])
@@ -96,7 +101,8 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
     outcome = {
         tags.RUN: session.run_id, tags.FAMILY: family_name, tags.TRAINED_THROUGH: trained_through.isoformat(),
         tags.EVIDENCE: evidence_ref.digest, tags.SEARCH: search_ref.digest, tags.TRIALS: str(finished),
-        tags.MODEL_FILE: file_digest, tags.MODEL_CONTENT: model.fingerprint()}
+        tags.MODEL_FILE: file_digest, tags.MODEL_CONTENT: model.fingerprint(),
+        **({} if rule is None else {tags.THRESHOLD: repr(rule.threshold)})}
     tracker.measures(session.run_id, measures, {
         **outcome, "mlflow.note.content": text[:7500],
         **{f"tidemark.undefined.{name}": why for name, why in undefined.items()}})

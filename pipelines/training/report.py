@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipelines.contracts.line import Line
 from pipelines.contracts.records import BASELINES
-from pipelines.training import leaderboard_page, money, plots, plots_why, slices
+from pipelines.training import leaderboard_page, money, plots, plots_why, slices, take
 from pipelines.training.explain import Explanation, Force
 from pipelines.training.leaderboard import Board
 from pipelines.training.measure import Measure, book, tradable
@@ -51,6 +51,8 @@ def write(directory: Path, *, line: Line, searched: pd.DataFrame, evidence: pd.D
     fold_importance.to_csv(tables / "importance_by_fold.csv")
     plots.search_history(pictures / "search_history.png", trials)
     plots.parameter_importance(pictures / "parameter_importance.png", parameter_shares)
+    if take.applies(line):
+        take.table(evidence, line.search.seed).to_csv(tables / "decisions.csv")
     if tradable(line, evidence):
         whole = pd.concat([searched, evidence], ignore_index=True)
         books = {name: book(line, whole, name) for name in ("candidate", "persistence")}
