@@ -5,7 +5,7 @@ bars that it looks back on as they were known (``features.fingerprint``). A bar 
 claims, changes the fingerprint of the features that reach back to it, and those are computed anew. Lines with the same
 symbols share what they have in common.
 
-Groups of rows are not kept: sentiment, indicators and trades are joined as of each row's time from tables that hold
+Groups of rows are not kept: sentiment, indicators and the like are joined as of each row's time from tables that hold
 them ready, and to see that nothing changed there would cost what the join costs.
 
 Many symbols are computed in parts of ``CHUNK``, by as many processes as are granted or by tasks beforehand (``fill``);

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -58,6 +59,17 @@ def put(warehouse: Warehouse, place: str, columns: Mapping[str, Column]) -> None
     # Doubles do not compress, and a column that costs more to read than to compute is worth nothing.
     write_file(system, f"{root}/{name}.parquet", pa.table(dict(columns)), durable=False, compression="lz4",
                use_dictionary=False, write_statistics=False, write_page_checksum=True)
+
+
+def prune(warehouse: Warehouse, before: datetime) -> int:
+    """Delete what was written before a wall-clock time; how many files that were. Whoever misses one makes it anew."""
+    system, root = filesystem(warehouse.snapshot_root)
+    kept = pafs.FileSelector(f"{root.rstrip('/')}/columns", allow_not_found=True, recursive=True)
+    old = [file.path for file in system.get_file_info(kept) if file.type == pafs.FileType.File
+           and file.mtime is not None and file.mtime.timestamp() < before.timestamp()]
+    for path in old:
+        system.delete_file(path)
+    return len(old)
 
 
 def _place(warehouse: Warehouse, place: str) -> tuple[pafs.FileSystem, str]:

@@ -11,6 +11,9 @@ log = logging.getLogger(__name__)
 
 #: Partitions are made this long before they are needed (a write would make its own, but inside its transaction).
 AHEAD = timedelta(days=62)
+#: Feature columns that are older are dropped: those still wanted are computed again, the others were of older code, of
+#: other features, or of bars that have changed.
+KEPT = timedelta(days=60)
 
 
 def reconcile(w: Work) -> list[str]:
@@ -24,16 +27,19 @@ def reconcile(w: Work) -> list[str]:
 
 
 def watchdog(w: Work) -> list[str]:
-    """Expired claims go back, the months to come have their partitions, line files are recorded. Returns findings."""
+    """Expired claims go back, the months to come have their partitions, line files are recorded, old feature columns
+    dropped. Returns findings."""
     from pipelines.retrain import run as retrain
+    from pipelines.store import columns
     from pipelines.store import lines as configurations
 
     found = retrain.watchdog(w.warehouse, w.lines().values(), at=w.at)
     with w.warehouse.begin() as connection:
         for name in w.lines():
             configurations.record_version(connection, name, w.line_text(name), at=w.at)
-    made = _ensure_months(w)
-    return tell("findings", [*found, *([f"{made} monthly partitions were made ahead"] if made else [])])
+    made, dropped = _ensure_months(w), columns.prune(w.warehouse, w.at - KEPT)
+    return tell("findings", [*found, *([f"{made} monthly partitions were made ahead"] if made else []),
+                             *([f"{dropped} files of old feature columns were dropped"] if dropped else [])])
 
 
 def freshness(w: Work) -> list[str]:

@@ -18,22 +18,28 @@ import pytest
 
 from infra.local.postgres import EmbeddedPostgres
 from pipelines.config import ROOT
+from pipelines.contracts.line import parse_line
+from pipelines.contracts.window import Window
+from pipelines.features import matrix
 from pipelines.store import Warehouse
+from pipelines.store.digest import canonical, digest
 from tests.fixtures.mlflow_server import MlflowServer, mlflow_server
 
 __all__ = ["mlflow_server"]
 
 LINE = "tide_1h"
+#: So many that three tasks compute; of most of them there are no bars.
+SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT", *(f"COIN{number:02d}" for number in range(64))]
 TOML = f"""
 name = "{LINE}"
 title = "A small line for a small world"
 owner = "tests"
-symbols = []
+symbols = {json.dumps(SYMBOLS)}
 [target]
 kind = "direction"
 horizon_bars = 1
 [features]
-groups = ["returns", "time", "sentiment"]
+groups = ["returns", "cross_asset", "time", "sentiment"]
 [walk_forward]
 train_days = 14
 test_days = 3
@@ -170,6 +176,19 @@ def test_each_dag_succeeds(played: dict[str, dict[str, Any]], dag_id: str) -> No
 def test_each_dag_rings_its_bell_for_its_partition(played: dict[str, dict[str, Any]], dag_id: str,
                                                    rung: list[str]) -> None:
     assert played[dag_id]["rung"] == rung
+
+
+def test_the_features_of_a_wide_line_are_computed_by_several_tasks(played: dict[str, dict[str, Any]],
+                                                                   world: World) -> None:
+    run = played["build_features"]
+    assert run["tasks"] == {f"build_{LINE}": "success", **{f"compute_{LINE}[{part}]": "success" for part in range(3)}}
+    assert run["names"] == ["BTCUSDT", "COIN63", "across symbols"]
+    ref = world.one(f"SELECT digest, rows FROM ai_trading.snapshots WHERE kind = 'partition' AND line = '{LINE}' "
+                    f"AND window_start = '{END.isoformat()}'")
+    fresh = matrix.build(world.warehouse, parse_line(TOML), window=Window.day(DAY["partition"]),
+                         as_of=END + timedelta(days=1))
+    assert digest(canonical(fresh)) == ref.digest
+    assert ref.rows == len(fresh) > 60
 
 
 def test_bootstrap_is_mapped_by_month_and_symbol(played: dict[str, dict[str, Any]]) -> None:

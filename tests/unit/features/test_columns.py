@@ -18,7 +18,6 @@ from pipelines.features import catalog, columns, fingerprint, matrix, run, snaps
 from pipelines.features.declare import Bars, Feature, Group, Lazy
 from pipelines.features.rolling import shift, window_mean
 from pipelines.store import Warehouse, asof, facts, snapshots
-from pipelines.store import columns as store
 from tests.unit.features.world import DAY, HOUR, START, dirty, line
 
 SYMBOLS = ("AUSDT", "BUSDT", "CUSDT")
@@ -207,13 +206,3 @@ class TestFingerprints:
         assert set(found) == {f"pipelines.features.{name}" for name in (
             "groups.volatility", "declare", "rolling", "kernels", "jit")}
         assert fingerprint.code("pipelines.features.groups.volatility") != fingerprint.code(__name__)
-
-
-def test_columns_keep_their_bits(loaded: Warehouse) -> None:
-    odd = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 5e-324, 1 / 3])
-    store.put(loaded, "place", {"a": odd})
-    store.put(loaded, "place", {"b": -odd})
-    found = store.get(loaded, "place", ["a", "b", "c"], 7)
-    assert {name: value.tobytes() for name, value in found.items()} == {"a": odd.tobytes(), "b": (-odd).tobytes()}
-    assert store.get(loaded, "place", ["a"], 6) == {}
-    assert store.get(loaded, "elsewhere", ["a"], 7) == {}

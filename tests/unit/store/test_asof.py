@@ -200,6 +200,13 @@ def test_questions_that_make_no_sense_are_refused(shared_warehouse: Warehouse) -
         asof.read(shared_warehouse, Kind.BARS, as_of=T0, names=["BTC"])
 
 
+def test_what_came_in_a_window_of_events_before_another_time(warehouse: Warehouse) -> None:
+    facts.write(warehouse, Kind.BARS, frame([(0, 9, 1.0), (1, 8, 1.0), (2, 7, 1.0), (2, 8, 2.0), (3, 1, 1.0)]))
+    found = asof.read(warehouse, Kind.BARS, as_of=T0 + 99 * HOUR, start=T0 + 9 * HOUR, end=T0 + 99 * HOUR,
+                      by="available_at", before=T0 + 2 * HOUR, revisions="all")
+    assert found["event_time"].tolist() == [T0, T0 + HOUR]
+
+
 def test_a_partition_ends_before_its_end() -> None:
     assert asof.just_before(T0) == datetime(2024, 1, 31, 19, 59, 59, 999999, tzinfo=UTC)
 
