@@ -22,10 +22,10 @@ unexport PYTHONDONTWRITEBYTECODE
 # On shared cores several OpenMP threads per process make a fit slower, not faster: parallelism is by process.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help setup demo test lint bench up down status lock format calibrate
+.PHONY: help setup demo test lint bench qlib-env up down status lock format calibrate
 
 help: ## Show this help
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 setup: $(STAMP) ## Create .venv with the locked packages (cached)
 
@@ -62,6 +62,11 @@ lint: setup ## ruff, mypy strict on pipelines/, import-linter
 
 bench: setup ## Benches: equality first, then ratios; writes .bench/latest.json
 	@$(BIN)/python -m tests.bench
+
+qlib-env: setup ## Microsoft qlib in .bench/qlib, beside which benches measure
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .bench/qlib
+	@$(BIN)/uv pip install --quiet --no-deps --compile-bytecode --python .bench/qlib/bin/python \
+		-r tests/bench/qlib/requirements.txt
 
 calibrate: setup ## Error rates of the gate (REPS=1000; SCENARIO='null_* real_*' for some)
 	@$(BIN)/python -m infra.calibrate gate --reps $(REPS) $(foreach name,$(SCENARIO),--scenario '$(name)')

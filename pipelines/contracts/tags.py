@@ -20,6 +20,8 @@ LOCK = "tidemark.lock_digest"
 PYTHON = "tidemark.python"
 PLATFORM = "tidemark.platform"
 SEED = "tidemark.seed"
+#: Version of the feature list and a digest of what it declared: ``1-3f2a9c01b7de``.
+FEATURES = "tidemark.features"
 STUDY = "tidemark.study"
 TRIALS = "tidemark.trials"
 RUN = "tidemark.run_id"

@@ -2,8 +2,8 @@
 
 A running sum carries the rounding of everything that came before it; two computations that begin on different days
 then differ in the last bits, and "the same feature in training and in serving" is no longer true. Here each window is
-added up by itself, newest row first, by whole-array additions at explicit offsets: the same operations in the same
-order for every row, wherever the array begins.
+added up by itself, newest row first: the same operations in the same order for every row, wherever the array begins
+and whatever stands beside it. ``features.kernels`` has the loops, which are compiled at their first use.
 
 Arrays are float64 of shape (time,) or (time, symbols), oldest row first. NaN marks a missing value: a window counts
 what is there and is NaN when less than ``PRESENT`` of it is there; rows before the array's start count as missing.
@@ -12,8 +12,6 @@ what is there and is NaN when less than ``PRESENT`` of it is there; rows before 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -25,65 +23,49 @@ PRESENT = 0.9
 
 def shift(values: FloatArray, rows: int) -> FloatArray:
     """The value ``rows`` earlier; NaN where there is none."""
-    moved = np.full_like(values, np.nan)
-    if rows < len(values):
-        moved[rows:] = values[:len(values) - rows]
+    rows = min(rows, len(values))
+    moved = np.empty_like(values)
+    moved[:rows] = np.nan
+    moved[rows:] = values[:len(values) - rows]
     return moved
 
 
 def window_count(values: FloatArray, width: int) -> FloatArray:
     """How many of the last ``width`` values are present."""
-    missing = np.isnan(values)
-    if not missing.any():
-        rows = np.minimum(np.arange(1.0, len(values) + 1.0), width)
-        return np.broadcast_to(rows.reshape(-1, *(1,) * (values.ndim - 1)), values.shape).copy()
-    return _accumulate(np.where(missing, 0.0, 1.0), width, np.add, 0.0)
+    return _roll(values, width, "COUNT")
 
 
 def window_sum(values: FloatArray, width: int) -> FloatArray:
     """Sum of the present values among the last ``width``."""
-    return _accumulate(np.where(np.isnan(values), 0.0, values), width, np.add, 0.0, needs=values)
+    return _roll(values, width, "SUM")
 
 
 def window_mean(values: FloatArray, width: int) -> FloatArray:
     """Mean of the present values among the last ``width``."""
-    return _divide(window_sum(values, width), window_count(values, width))
+    return _roll(values, width, "MEAN")
 
 
 def window_max(values: FloatArray, width: int) -> FloatArray:
-    """Largest present value among the last ``width``."""
-    return _accumulate(np.where(np.isnan(values), -np.inf, values), width, np.maximum, -np.inf, needs=values)
+    """Largest present value among the last ``width``; a zero is +0."""
+    return _roll(values, width, "MAX")
 
 
 def window_min(values: FloatArray, width: int) -> FloatArray:
-    """Smallest present value among the last ``width``."""
-    return -window_max(-values, width)
+    """Smallest present value among the last ``width``; a zero is +0."""
+    return _roll(values, width, "MIN")
 
 
 def window_std(values: FloatArray, width: int) -> FloatArray:
     """Population standard deviation of the present values among the last ``width``, in two passes: squares are taken
     around the window's own mean, so a large mean does not eat the digits."""
-    mean = window_mean(values, width)
-    total = np.zeros_like(values)
-    for offset in range(min(width, len(values))):
-        gap = values[:len(values) - offset] - mean[offset:]
-        total[offset:] += np.where(np.isnan(gap), 0.0, gap * gap)
-    spread = np.sqrt(_divide(total, window_count(values, width)))
-    return np.where(np.isnan(mean), np.nan, spread)
+    return _roll(values, width, "STD")
 
 
-def _divide(total: FloatArray, count: FloatArray) -> FloatArray:
-    return total / np.where(count == 0, np.nan, count)
-
-
-def _accumulate(values: FloatArray, width: int, combine: Callable[..., Any], empty: float, *,
-                needs: FloatArray | None = None) -> FloatArray:
-    """Combine each row with the ``width`` - 1 before it, newest first; NaN where too little of ``needs`` is there."""
+def _roll(values: FloatArray, width: int, what: str) -> FloatArray:
     if width < 1:
         raise ValueError(f"width is {width}; a window holds at least one row")
-    result = np.full_like(values, empty)
-    for offset in range(min(width, len(values))):
-        combine(result[offset:], values[:len(values) - offset], out=result[offset:])
-    if needs is not None:
-        result[window_count(needs, width) < math.ceil(PRESENT * width)] = np.nan
-    return result
+    from pipelines.features import kernels  # numba: a third of a second that a command without features need not spend
+
+    columns = np.ascontiguousarray(values, dtype=np.float64).reshape(len(values), math.prod(values.shape[1:]))
+    found: FloatArray = kernels.roll(columns, width, math.ceil(PRESENT * width), getattr(kernels, what))
+    return found.reshape(values.shape)

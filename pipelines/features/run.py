@@ -1,8 +1,8 @@
-"""Materialise a partition of features: the same bytes whenever it is done again."""
+"""Materialise a partition of features: the same bytes whenever, and in however many parts, it is done again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -11,8 +11,7 @@ from pipelines.contracts.line import Line
 from pipelines.contracts.records import SnapshotRef
 from pipelines.contracts.window import Window
 from pipelines.errors import NotReady
-from pipelines.features import catalog
-from pipelines.features.matrix import build
+from pipelines.features import catalog, columns
 from pipelines.sentiment.run import DATASET as SENTIMENT
 from pipelines.store import Warehouse, asof, derived, snapshots, tables
 
@@ -21,14 +20,34 @@ _NEEDS = {"sentiment": SENTIMENT, "indicators": Kind.INDICATORS.value}
 _COMMANDS = {SENTIMENT: "tidemark sentiment"}
 
 
-def materialise(warehouse: Warehouse, line: Line, window: Window) -> SnapshotRef:
-    """Build the rows that became available in ``window`` and store them (kind ``partition``).
+def materialise(warehouse: Warehouse, line: Line, window: Window, workers: int = 1) -> SnapshotRef:
+    """Build the rows that became available in ``window`` and store them (kind ``partition``). Features that were
+    computed before are read (``features.columns``).
+
+    Args:
+        workers: processes for a line of many symbols, one thread each.
 
     Raises:
         ConfigError: the line's rows are texts, which are learned from and not served.
         NotReady: an input of the window is not loaded yet (as far as its loads are recorded at all); try again later.
         ConfigError, ContractError, StoreUnavailable, StoreError
     """
+    _require_inputs(warehouse, line, window)
+    frame = columns.build(warehouse, line, window=window, as_of=asof.just_before(window.end), workers=workers)
+    return snapshots.put(warehouse, frame, kind="partition", line=line.name, start=window.start, end=window.end)
+
+
+def prepare(warehouse: Warehouse, line: Line, window: Window, symbols: Sequence[str]) -> int:
+    """Compute a part of a partition (one of ``columns.parts``), so that ``materialise`` finds it; how many values.
+
+    Raises:
+        As ``materialise``.
+    """
+    _require_inputs(warehouse, line, window)
+    return columns.fill(warehouse, line, window, symbols)
+
+
+def _require_inputs(warehouse: Warehouse, line: Line, window: Window) -> None:
     line.require_bars("build features of")
     loads = derived.read(warehouse, tables.loads, columns=["dataset", "window_start", "window_end"])
     if missing := not_ready(loads, line, window):
@@ -36,8 +55,6 @@ def materialise(warehouse: Warehouse, line: Line, window: Window) -> SnapshotRef
         raise NotReady(
             f"{line.name} {window.key} needs {', '.join(missing)} of [{window.start}, {window.end}), which are not all "
             f"loaded; run `{'` and `'.join(commands)}` for that window first (a scheduled task tries again by itself)")
-    frame = build(warehouse, line, window=window, as_of=asof.just_before(window.end))
-    return snapshots.put(warehouse, frame, kind="partition", line=line.name, start=window.start, end=window.end)
 
 
 def not_ready(loads: pd.DataFrame, line: Line, window: Window) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import pandas as pd
 
@@ -11,11 +12,17 @@ from pipelines.contracts.line import Line
 from pipelines.contracts.records import SnapshotRef
 from pipelines.contracts.window import Window
 from pipelines.errors import InsufficientData
-from pipelines.features import labels, texts, trades
+from pipelines.features import columns, labels, texts, trades
 from pipelines.features.matrix import NAIVE, build, feature_names
 from pipelines.store import Warehouse, asof, snapshots
 
 __all__ = ["NAIVE", "matrix", "training"]
+
+
+class Build(Protocol):
+    """``matrix.build``, or what gives the same."""
+
+    def __call__(self, warehouse: Warehouse, line: Line, *, window: Window, as_of: datetime) -> pd.DataFrame: ...
 
 
 def training(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[SnapshotRef, pd.DataFrame]:
@@ -32,13 +39,14 @@ def training(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[Snapsho
     Raises:
         InsufficientData: no labelled row in that time.
     """
-    window, frame = matrix(warehouse, line, as_of)
+    window, frame = matrix(warehouse, line, as_of, columns.build)
     ref = snapshots.put(warehouse, frame, kind="training", line=line.name, start=window.start, end=window.end)
     return ref, frame
 
 
-def matrix(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[Window, pd.DataFrame]:
-    """The frame of :func:`training` and the window it is of, without storing anything.
+def matrix(warehouse: Warehouse, line: Line, as_of: datetime, build: Build = build) -> tuple[Window, pd.DataFrame]:
+    """The frame of :func:`training` and the window it is of. Computed anew and without storing anything, unless
+    ``build`` does: whoever checks a snapshot must not read what it was made from.
 
     Raises:
         InsufficientData: no labelled row in that time.

@@ -1,12 +1,13 @@
 """Trailing statistics of bars, each row with the bar versions that were known at its own time.
 
-A row at bar e becomes available when its own bar and the bars of its look-back have. It waits for a late bar, but not
-for ever: ``grace`` after its close a missing bar is a gap, and should it still come, it is news from then on, like a
-revision. Hence a row depends on nothing that came after it, whenever it is computed.
+A row at bar e becomes available when its own bar and the bars before it have. It waits for a late bar, but not for
+ever: ``grace`` after its close a missing bar is a gap, and should it still come, it is news from then on, like a
+revision. Hence a row depends on nothing that came after it, whenever it is computed; and when it is decided depends on
+the bars alone, not on which features are wanted: only the bars of the last ``grace`` can make it wait.
 
 Nearly every row only ever saw first versions, so these are computed for all rows at once. Revisions change the view
-at their own times: between two of them the view is constant, and the few rows that are decided in between and look
-back on a revised bar are computed again on that view.
+at their own times: between two of them the view is constant, and the rows that are decided in between and look back on
+a revised bar are computed again on that view, many views side by side as if they were symbols.
 """
 
 from __future__ import annotations
@@ -26,8 +27,13 @@ from pipelines.sentiment.hours import HOUR_US, Ints, instant, microseconds
 FIELDS = ("open", "high", "low", "close", "volume")
 #: A time that never comes: the bar is missing.
 NEVER = np.iinfo(np.int64).max
-#: How long rows wait for a late bar of their look-back.
+#: How long rows wait for a late bar before their own.
 GRACE = timedelta(hours=6)
+_BAR = timedelta(hours=1)
+#: How many bars before its own can make a row wait: the deadline of an earlier one has passed when the row's bar opens.
+WAIT = GRACE // _BAR
+#: Bars of the views that are collected, and of those computed side by side how many there are and over how many hours.
+_CELLS, _VIEWS, _SPAN = 1 << 18, 256, 256
 
 Compute = Callable[[Bars], Mapping[str, FloatArray]]
 
@@ -100,26 +106,27 @@ def evaluate(past: History, compute: Compute, lookback: int, grace: timedelta | 
     """``compute`` at every row, with the versions known at the row's time.
 
     Args:
-        compute: trailing statistics: row e of its result depends on rows e - ``lookback`` to e alone.
-        grace: how long a row waits for bars before its own; None: as long as it takes (no row without all of them).
+        compute: trailing statistics: row e of its result depends on rows e - ``lookback`` to e of its symbol alone.
+        grace: how long a row waits for bars before its own, whatever its look-back; None: for the bars of its
+            look-back, as long as it takes (no row without all of them).
     """
-    wait = past.available
+    wait, reach = past.available, lookback
     if grace is not None:
         closes = (past.first + 1 + np.arange(len(wait), dtype=np.int64))[:, None] * HOUR_US
         deadline = closes + grace // timedelta(microseconds=1)
         late = (past.available > deadline) & (past.available < NEVER)
-        wait = np.minimum(wait, deadline)
-        past = _come_later(past, late) if late.any() else past
+        wait, reach = np.minimum(wait, deadline), grace // _BAR
+        past = come_later(past, late) if late.any() else past
     time = past.available.copy()
-    for offset in range(1, min(lookback, len(time) - 1) + 1):
+    for offset in range(1, min(reach, len(time) - 1) + 1):
         np.maximum(time[offset:], wait[:-offset], out=time[offset:])
     time[past.available == NEVER] = NEVER
-    values = _compute(compute, past.values, past.first)
+    values = computed(compute, past.values, past.first)
     _revise(past, compute, lookback, time, values)
     return Evaluated(time, values)
 
 
-def _come_later(past: History, late: np.ndarray) -> History:  # type: ignore[type-arg]
+def come_later(past: History, late: np.ndarray) -> History:  # type: ignore[type-arg]
     """A history in which these first versions are missing at first and come among the later versions."""
     row, column = np.nonzero(late)
     at = np.concatenate([past.available[late], past.later_at])
@@ -132,42 +139,93 @@ def _come_later(past: History, late: np.ndarray) -> History:  # type: ignore[typ
         later_values=np.concatenate([past.values[:, row, column].T, past.later_values])[order])
 
 
-def _compute(compute: Compute, values: FloatArray, first: int) -> dict[str, FloatArray]:
+def computed(compute: Compute, values: FloatArray, first: int) -> dict[str, FloatArray]:
     with np.errstate(all="ignore"):  # missing bars are NaN, and a NaN is the right answer to them
         opens, high, low, close, volume = values
         return {name: np.array(value) for name, value in compute(Bars(opens, high, low, close, volume, first)).items()}
 
 
+@dataclass(frozen=True)
+class _View:
+    """Bars of one column from row ``top`` on as they stood when ``rows`` were decided, shape (fields, hours)."""
+
+    column: int
+    rows: Ints
+    top: int
+    bars: FloatArray
+
+
 def _revise(past: History, compute: Compute, lookback: int, time: Ints, values: dict[str, FloatArray]) -> None:
     """Compute again, in place, the rows that saw a later version of a bar of their look-back."""
-    if not len(past.later_at):
-        return
+    waiting: list[_View] = []
+    cells = 0
+    for view in _views(past, lookback, time):
+        waiting.append(view)
+        cells += view.bars.shape[1]
+        if cells > _CELLS:
+            _side_by_side(waiting, compute, past.first, values)
+            waiting, cells = [], 0
+    _side_by_side(waiting, compute, past.first, values)
+
+
+def _views(past: History, lookback: int, time: Ints) -> Iterator[_View]:
+    """What the rows that look back on a revised bar saw; each row once, those that saw the same together."""
+    for column in np.unique(past.later_place[:, 1]):
+        news = np.flatnonzero(past.later_place[:, 1] == column)
+        state = past.values[:, :, column].copy()
+        touched = np.zeros(len(time), dtype=bool)
+        decided = np.argsort(time[:, column], kind="stable")
+        moments, begin = np.unique(past.later_at[news], return_index=True)
+        bounds = np.searchsorted(time[decided, column], [*moments, NEVER])
+        for step, together in enumerate(np.split(news, begin[1:])):
+            for item in together:
+                row = past.later_place[item, 0]
+                state[:, row] = past.later_values[item]
+                touched[row:row + lookback + 1] = True
+            rows = np.sort(decided[bounds[step]:bounds[step + 1]])
+            rows = rows[touched[rows]]
+            for run in np.split(rows, np.flatnonzero(np.diff(rows) > lookback + 1) + 1) if len(rows) else ():
+                top = max(int(run[0]) - lookback, 0)
+                yield _View(int(column), run, top, state[:, top:int(run[-1]) + 1].copy())
+
+
+def _side_by_side(views: list[_View], compute: Compute, first: int, values: dict[str, FloatArray]) -> None:
+    """Compute views as if they were symbols of one array, those together that are close in time."""
+    views = sorted(views, key=lambda view: view.top)
+    while views:
+        top = views[0].top
+        span = max(2 * views[0].bars.shape[1], _SPAN)
+        count = next((place for place, view in enumerate(views)
+                      if place == _VIEWS or view.top + view.bars.shape[1] - top > span), len(views))
+        batch, views = views[:count], views[count:]
+        hours = max(view.top + view.bars.shape[1] for view in batch) - top
+        together = np.full((len(FIELDS), hours, len(batch)), np.nan)
+        for place, view in enumerate(batch):
+            together[:, view.top - top:view.top - top + view.bars.shape[1], place] = view.bars
+        for name, value in computed(compute, together, first + top).items():
+            for place, view in enumerate(batch):
+                values[name][view.rows, view.column] = value[view.rows - top, place]
+
+
+def revise_across(past: History, compute: Compute, lookback: int, time: Ints, values: dict[str, FloatArray]) -> None:
+    """Compute again, in place, the rows that saw a later version of a bar of their look-back of any symbol."""
     state = past.values.copy()
-    touched = np.zeros(time.shape, dtype=bool)
+    touched = np.zeros(len(time), dtype=bool)
     flat = time.ravel()
     by_time = np.argsort(flat, kind="stable")
     moments, begin = np.unique(past.later_at, return_index=True)
     bounds = np.searchsorted(flat[by_time], [*moments, NEVER])
-    for step, news in enumerate(np.split(np.arange(len(past.later_at)), begin[1:])):
+    for step, news in enumerate(np.split(np.arange(len(past.later_at)), begin[1:]) if len(moments) else ()):
         for item in news:
             row, column = past.later_place[item]
             state[:, row, column] = past.later_values[item]
-            touched[row:row + lookback + 1, column] = True
-        decided = by_time[bounds[step]:bounds[step + 1]]
-        for rows, columns in _runs(decided[touched.ravel()[decided]], time.shape[1], lookback):
-            top, bottom = max(int(rows[0]) - lookback, 0), int(rows[-1]) + 1
-            picked = np.unique(columns)
-            view = np.ascontiguousarray(state[:, top:bottom][:, :, picked])
-            again = _compute(compute, view, past.first + top)
-            for name, value in again.items():
-                values[name][rows, columns] = value[rows - top, np.searchsorted(picked, columns)]
-
-
-def _runs(cells: Ints, width: int, lookback: int) -> Iterator[tuple[Ints, Ints]]:
-    """Cells of a (hours, symbols) array as (rows, columns), cut where rows are too far apart to share a view."""
-    if not len(cells):
-        return
-    cells = np.sort(cells)
-    rows, columns = cells // width, cells % width
-    cuts = np.flatnonzero(np.diff(rows) > lookback + 1) + 1
-    yield from zip(np.split(rows, cuts), np.split(columns, cuts), strict=True)
+            touched[row:row + lookback + 1] = True
+        decided = np.sort(by_time[bounds[step]:bounds[step + 1]])
+        decided = decided[touched[decided // time.shape[1]]]
+        rows, columns = decided // time.shape[1], decided % time.shape[1]
+        cuts = np.flatnonzero(np.diff(rows) > lookback + 1) + 1
+        for run, across in zip(np.split(rows, cuts), np.split(columns, cuts), strict=True) if len(rows) else ():
+            top = max(int(run[0]) - lookback, 0)
+            view = np.ascontiguousarray(state[:, top:int(run[-1]) + 1])
+            for name, value in computed(compute, view, past.first + top).items():
+                values[name][run, across] = value[run - top, across]

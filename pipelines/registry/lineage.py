@@ -55,6 +55,7 @@ class Lineage:
     Attributes:
         environment: commit, lock digest, Python and platform of the training, under the names of their tags.
         params: the family's parameters, as numbers.
+        features: version of the feature list and a digest of what it declared then (``catalog.stamp``).
         trained_through: the latest label that the final fit has seen (UTC).
         window_start, window_end: the rows of the snapshot became available in ``[start, end)``; None when the
             warehouse does not have the snapshot.
@@ -69,6 +70,7 @@ class Lineage:
     family: str
     params: Mapping[str, Any]
     seed: int
+    features: str
     as_of: datetime
     trained_through: datetime
     snapshot_digest: str
@@ -112,7 +114,8 @@ def lineage(warehouse: Warehouse, settings: Settings, line: Line, version: int) 
         line=line.name, version=version, run_id=candidate.run_id, family=candidate.family,
         params={key.removeprefix(_PARAMS): number(text) for key, text in sorted(run.params.items())
                 if key.startswith(_PARAMS)},
-        seed=int(seed), as_of=candidate.as_of, trained_through=candidate.trained_through,
+        seed=int(seed), features=found.tags.get(tags.FEATURES, UNKNOWN), as_of=candidate.as_of,
+        trained_through=candidate.trained_through,
         snapshot_digest=candidate.snapshot_digest, evidence_digest=candidate.evidence_digest,
         model_file=found.tags.get(tags.MODEL_FILE, UNKNOWN), model_content=found.tags.get(tags.MODEL_CONTENT, UNKNOWN),
         environment={name: found.tags.get(name, UNKNOWN)
@@ -135,7 +138,7 @@ def sources(warehouse: Warehouse, line: Line, as_of: datetime, *,
     groups = catalog.select(line.features.groups)
     inputs = {name for feature in catalog.features(groups) for name in feature.inputs}
     first = as_of - timedelta(days=line.walk_forward.history_days) - line.horizon
-    lead = max(catalog.lookback(groups) * _HOUR + view.GRACE + line.bar, labels.history(line))
+    lead = max(max(catalog.lookback(groups), view.WAIT) * _HOUR + view.GRACE + line.bar, labels.history(line))
     wanted: list[tuple[Kind, timedelta, list[str] | None, list[str] | None]] = [
         (Kind.BARS, lead, list(line.symbols) or None, None)]
     if "sentiment_aggregates" in inputs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipelines.store import (
     asof,
+    columns,
     derived,
     events,
     facts,
@@ -18,5 +19,5 @@ from pipelines.store import (
 )
 from pipelines.store.warehouse import Warehouse
 
-__all__ = ["Warehouse", "asof", "derived", "events", "facts", "gaps", "ledger", "lines", "loads", "quarantine",
-           "snapshots", "tables", "upsert"]
+__all__ = ["Warehouse", "asof", "columns", "derived", "events", "facts", "gaps", "ledger", "lines", "loads",
+           "quarantine", "snapshots", "tables", "upsert"]

@@ -38,10 +38,10 @@ def put(warehouse: Warehouse, frame: pd.DataFrame, *, kind: SnapshotKind, line: 
     table = canonical(frame)
     name = digest(table)
     latest = find(warehouse, kind=kind, line=line, start=start, end=end)
-    system, root = _filesystem(warehouse.snapshot_root)
+    system, root = filesystem(warehouse.snapshot_root)
     path = _path(root, name)
     if not _intact(system, path, name):
-        _write(system, path, table)
+        write_file(system, path, table)
     if latest is not None and latest.digest == name:
         return latest
     uri = _path(warehouse.snapshot_root, name)
@@ -71,8 +71,8 @@ def get(warehouse: Warehouse, name: str) -> pd.DataFrame:
             .order_by(snapshots.c.created_at.desc()).limit(1)).scalar_one_or_none()
     if uri is None:
         raise StoreError(f"no snapshot {name[:12]}…; the digests that exist are in ai_trading.snapshots")
-    system, root = _filesystem(warehouse.snapshot_root)
-    candidates = [(system, _path(root, name)), _filesystem(uri)]  # the root may have moved since
+    system, root = filesystem(warehouse.snapshot_root)
+    candidates = [(system, _path(root, name)), filesystem(uri)]  # the root may have moved since
     for where, path in candidates:
         if where.get_file_info(path).type == pafs.FileType.File:
             table = _read(where, path)
@@ -123,7 +123,7 @@ def _path(root: str, name: str) -> str:
     return f"{root.rstrip('/')}/{name[:2]}/{name}.parquet"
 
 
-def _filesystem(place: str) -> tuple[pafs.FileSystem, str]:
+def filesystem(place: str) -> tuple[pafs.FileSystem, str]:
     """The file system and path of a local directory or of a URL (s3://, gs://, or any that fsspec knows)."""
     if "://" not in place:
         return pafs.LocalFileSystem(), os.path.abspath(place)
@@ -152,13 +152,23 @@ def _intact(system: pafs.FileSystem, path: str, name: str) -> bool:
     return table is not None and digest(table) == name
 
 
-def _write(system: pafs.FileSystem, path: str, table: pa.Table) -> None:
+def write_file(system: pafs.FileSystem, path: str, table: pa.Table, *, durable: bool = True, **how: Any) -> None:
+    """Write a table as a Parquet file that is whole or not there; ``how``: of ``pyarrow.parquet.write_table``.
+
+    Args:
+        durable: also after a power cut.
+
+    Raises:
+        StoreUnavailable: the path cannot be written right now.
+    """
     partial = f"{path}.{uuid.uuid4().hex}.partial"
+    # Measurements hardly repeat: a dictionary of them is begun, given up, and costs half of the writing.
+    repeating = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
     try:
         system.create_dir(os.path.dirname(path), recursive=True)
         with system.open_output_stream(partial) as stream:
-            pq.write_table(table, stream, compression="zstd")
-        if isinstance(system, pafs.LocalFileSystem):
+            pq.write_table(table, stream, **{"compression": "zstd", "use_dictionary": repeating, **how})
+        if durable and isinstance(system, pafs.LocalFileSystem):
             with open(partial, "rb") as file:
                 os.fsync(file.fileno())  # a row must never name a file that a power cut can empty
         system.move(partial, path)

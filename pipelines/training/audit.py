@@ -18,7 +18,7 @@ from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.records import BASELINES
 from pipelines.contracts.window import Window
 from pipelines.errors import InsufficientData
-from pipelines.features import build, labels, snapshot, texts, trades
+from pipelines.features import build, catalog, labels, snapshot, texts, trades
 from pipelines.sentiment.aggregate import LONGEST_HOURS, aggregate
 from pipelines.sentiment.hours import full_hour, full_tick
 from pipelines.sentiment.run import SCORER
@@ -65,7 +65,7 @@ def _of_bars(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[list[Bu
     features, rows = _features(warehouse, line, window, as_of)
     labelled = _labels(warehouse, line, window, as_of, rows)
     builds = [features, labelled]
-    if "sentiment" in line.features.groups:
+    if "sentiment_aggregates" in catalog.inputs(catalog.of(line)):
         builds.append(_aggregates(warehouse, as_of))
     return builds, snapshot.join(rows, labelled.rebuild(pd.Timestamp(as_of), None))
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipelines.contracts.line import Line
 from pipelines.contracts.records import BASELINES
+from pipelines.features import catalog
 from pipelines.training.measure import Measure
 from pipelines.validation.metrics import NAMES
 
@@ -85,7 +86,7 @@ def write(facts: Facts) -> str:
         f"Candidate of line `{line.name}` as of {facts.as_of}; reason `{facts.reason}`; owner {line.owner}.",
         "## What it predicts\n\n"
         f"P(y = 1) for {_rows(line)}, where y is {target}. Feature groups "
-        f"(version {line.features.version}): {', '.join(line.features.groups)}.",
+        f"(version `{catalog.stamp(line)}`): {', '.join(line.features.groups)}.",
         "## What it learned from\n\n" + _table(("", ""), [
             ("snapshot", f"`{facts.snapshot_digest}`"),
             ("rows", f"{facts.frame_rows:,} of {len(facts.symbols)} symbols ({', '.join(facts.symbols)[:200]})"

@@ -51,6 +51,7 @@ class Work:
     Attributes:
         at: wall clock (UTC), for ``recorded_at`` columns; data time comes from ``days`` or the ledger.
         run: ``dag_id/run_id``: who did it, in the ledger.
+        slots: of the pool, taken by this task: as many processes may work for it.
     """
 
     settings: Settings
@@ -61,6 +62,7 @@ class Work:
     partition: str | None
     by_hand: bool
     outlet_events: Any
+    slots: int = 1
 
     def line(self, name: str) -> Line:
         """The full, checked declaration of a line.
@@ -125,7 +127,7 @@ def work() -> Iterator[Work]:
     warehouse = Warehouse.from_settings(settings())
     w = Work(settings(), warehouse, now(), f"{run.dag_id}/{run.run_id}", dict(context["params"]),
              run.partition_key, str(getattr(run.run_type, "value", run.run_type)) == "manual",
-             context["outlet_events"])
+             context["outlet_events"], int(getattr(context.get("task"), "pool_slots", 1)))
     try:
         yield w
     except AirflowException:  # a skip is no failure

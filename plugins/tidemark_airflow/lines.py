@@ -14,6 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Symbols of one task, as in ``pipelines.features.columns``.
+CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,15 @@ class LineInfo:
     workers: int
     symbols: tuple[str, ...]
     on_bars: bool = True
+
+
+    def parts(self) -> tuple[tuple[str, ...], ...]:
+        """Symbols whose features are computed by a task of their own, and, last, what looks across all (``()``).
+        Nothing for up to ``CHUNK`` symbols, or if the line takes whatever symbols there are: one task does them."""
+        ordered = sorted(self.symbols)
+        if len(ordered) <= CHUNK:
+            return ()
+        return (*(tuple(ordered[begin:begin + CHUNK]) for begin in range(0, len(ordered), CHUNK)), ())
 
 
 @lru_cache(maxsize=1)
@@ -74,6 +85,11 @@ def schedule_end() -> datetime | None:
 def bar_lines() -> tuple[LineInfo, ...]:
     """The lines whose rows are bars: the ones with features, predictions and monitoring day by day."""
     return tuple(line for line in lines() if line.on_bars)
+
+
+def wide_lines() -> tuple[LineInfo, ...]:
+    """The lines on bars with so many symbols that their features are computed by several tasks."""
+    return tuple(line for line in bar_lines() if line.parts())
 
 
 def lines() -> tuple[LineInfo, ...]:

@@ -1,4 +1,4 @@
-"""``make bench``: run every bench of this folder, print the table, keep it in ``.bench/latest.json``."""
+"""``make bench``: run every bench of this folder, print the tables, keep the ratios in ``.bench/latest.json``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 import json
 import pkgutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -26,6 +27,14 @@ def cases(wanted: set[str]) -> list[Case]:
     return [case for case in found if not wanted or case.name in wanted]
 
 
+def printed(wanted: set[str]) -> Iterator[Table]:
+    """What the modules print besides: each table of ``printed()``, a mapping of names to functions."""
+    for module in sorted(pkgutil.iter_modules(tests.bench.__path__), key=lambda item: item.name):
+        if module.name.startswith("bench_"):
+            offered = getattr(importlib.import_module(f"tests.bench.{module.name}"), "printed", dict)()
+            yield from (make() for name, make in offered.items() if not wanted or name in wanted)
+
+
 def main(names: list[str]) -> int:
     console = Console(highlight=False)
     results: list[Result] = []
@@ -38,10 +47,15 @@ def main(names: list[str]) -> int:
     for row in results:
         table.add_row(row.name, f"{row.ours:,.0f}", f"{row.peer:,.0f}", f"{row.ratio:.2f}", row.unit,
                       "yes" if row.equal else "NO")
-    console.print(table)
+    if results:
+        console.print(table)
+    others = list(printed(set(names)))
+    for other in others:
+        console.print(other)
     OUTPUT.parent.mkdir(exist_ok=True)
-    OUTPUT.write_text(json.dumps([row.as_json() for row in results], indent=2), encoding="utf-8")
-    return 0 if results and all(row.equal for row in results) else 1
+    if results:
+        OUTPUT.write_text(json.dumps([row.as_json() for row in results], indent=2), encoding="utf-8")
+    return 0 if (results or others) and all(row.equal for row in results) else 1
 
 
 if __name__ == "__main__":

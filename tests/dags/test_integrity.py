@@ -192,6 +192,27 @@ def test_it_survives_serialisation(dag: DAG) -> None:
     assert all(task.has_retry_policy for task in again.tasks)
 
 
+def test_a_line_of_many_symbols_fans_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Any, bag: DagBag) -> None:
+    assert {task.task_id for task in bag.dags["build_features"].tasks} == {
+        f"build_{name}" for name, line in LINES.items() if line.on_bars}
+    symbols = ", ".join(f'"S{number:03d}"' for number in range(130))
+    text = (ROOT / "mlflow" / "lines" / "volatility_24h.toml").read_text(encoding="utf-8")
+    kept = [row for row in text.splitlines() if not row.startswith("symbols")]
+    kept.insert(kept.index('name = "volatility_24h"') + 1, f"symbols = [{symbols}]")
+    (tmp_path / "volatility_24h.toml").write_text("\n".join(kept), encoding="utf-8")
+    monkeypatch.setenv("TIDEMARK_LINES_DIR", str(tmp_path))
+    wide = DagBag(str(ROOT / "dags" / "build_features.py"), collect_dags=True)
+    assert wide.import_errors == {}
+    dag = wide.dags["build_features"]
+    computed = dag.get_task("compute_volatility_24h")
+    assert computed.downstream_task_ids == {"build_volatility_24h"}
+    assert computed.is_mapped
+    assert computed.map_index_template
+    assert [len(part) for part in computed.op_kwargs_expand_input.value["part"]] == [64, 64, 2, 0]
+    again = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+    assert set(again.task_dict) == {"compute_volatility_24h", "build_volatility_24h"}
+
+
 @pytest.mark.parametrize("name", ["ingest_market", "ingest_text"])
 def test_the_way_from_a_task_to_its_data_quality_survives_too(bag: DagBag, name: str) -> None:
     again = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(bag.dags[name]))

@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.config import Settings
 from pipelines.contracts.line import load_lines
+from pipelines.features import columns
 from tidemark_airflow import lines
 
 
@@ -64,3 +65,19 @@ def test_a_broken_line_names_its_file(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setenv("TIDEMARK_LINES_DIR", str(tmp_path))
     with pytest.raises(ValueError, match=r"broken\.toml is not a line"):
         lines.lines()
+
+
+def test_a_line_of_many_symbols_is_cut_as_the_library_cuts_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    symbols = [f"S{number:03d}" for number in range(130, 0, -1)]
+    for name, chosen in (("wide_1h", symbols), ("narrow_1h", symbols[:lines.CHUNK]), ("every_1h", [])):
+        text = (lines.ROOT / "mlflow" / "lines" / "direction_1h.toml").read_text(encoding="utf-8")
+        text = text.replace('name = "direction_1h"', f'name = "{name}"', 1).replace(
+            'groups = ["returns"', 'groups = ["cross_asset", "returns"', 1)
+        kept = [row for row in text.splitlines() if not row.startswith("symbols")]
+        kept.insert(kept.index(f'name = "{name}"') + 1, f"symbols = {chosen}".replace("'", '"'))
+        (tmp_path / f"{name}.toml").write_text("\n".join(kept), encoding="utf-8")
+    monkeypatch.setenv("TIDEMARK_LINES_DIR", str(tmp_path))
+    assert [line.name for line in lines.wide_lines()] == ["wide_1h"]
+    parts = lines.wide_lines()[0].parts()
+    assert list(parts) == columns.parts(load_lines(tmp_path)["wide_1h"], symbols)
+    assert [len(part) for part in parts] == [64, 64, 2, 0]

@@ -72,4 +72,4 @@ GROUP = Group(
      *(Feature(f"session_{session.name}", ("event_time",), 0, "0 or 1",
                f"open {session.opens:02d}:00-{session.closes:02d}:00 {session.zone}, Monday to Friday")
        for session in SESSIONS)),
-    from_rows=_compute)
+    from_rows=_compute, availability="in advance: it is the calendar", gaps="a row always has a value")

@@ -8,14 +8,68 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numba import njit
 
-from pipelines.features import rolling
+from pipelines.features import jit, kernels, rolling
+from tests.unit.features import rolling_oracle
 
 FUNCTIONS = [rolling.window_sum, rolling.window_mean, rolling.window_max, rolling.window_min, rolling.window_std]
 ORACLES = {"window_sum": "sum", "window_mean": "mean", "window_max": "max", "window_min": "min"}
 
 NUMBERS = st.floats(-1e6, 1e6, allow_subnormal=False)
 ARRAYS = hnp.arrays(np.float64, st.integers(1, 60), elements=st.one_of(NUMBERS, NUMBERS, NUMBERS, st.just(np.nan)))
+
+
+PANELS = hnp.arrays(np.float64, st.one_of(
+    st.tuples(st.integers(0, 40)), st.tuples(st.integers(0, 40), st.integers(0, 19))),
+    elements=st.one_of(NUMBERS, NUMBERS, NUMBERS, st.sampled_from([np.nan, np.inf, -np.inf, 0.0, -0.0])))
+
+
+def bits(values: np.ndarray, *, one_zero: bool = False) -> bytes:
+    """The bits, but for those of a NaN, and of a zero's sign if that says nothing."""
+    known = np.where(np.isnan(values), np.nan, values + 0.0 if one_zero else values)
+    return known.tobytes()
+
+
+def oracle(function: object, values: np.ndarray, width: int) -> bytes:
+    name = function.__name__  # type: ignore[attr-defined]
+    with np.errstate(all="ignore"):
+        return bits(getattr(rolling_oracle, name)(values, width), one_zero=name in ("window_max", "window_min"))
+
+
+@pytest.mark.parametrize("function", [*FUNCTIONS, rolling.window_count], ids=lambda function: function.__name__)
+class TestEqualsTheFirstVersionToTheBit:
+    @given(values=PANELS, width=st.integers(1, 30))
+    @settings(max_examples=40)
+    def test_any_shape_and_any_gap(self, function: object, values: np.ndarray, width: int) -> None:
+        assert bits(function(values, width)) == oracle(function, values, width)  # type: ignore[operator]
+
+    @pytest.mark.parametrize("shape", [(3 * kernels.BLOCK + 5,), (kernels.BLOCK + 1, 2 * kernels.LANES + 3)])
+    @pytest.mark.parametrize("width", [1, 7, 24, 168, 1500])
+    def test_windows_across_blocks(self, function: object, shape: tuple[int, ...], width: int) -> None:
+        values = np.random.default_rng(width).standard_normal(shape)
+        assert bits(function(values, width)) == oracle(function, values, width)  # type: ignore[operator]
+        values[np.random.default_rng(0).random(shape) < 0.03] = np.nan
+        assert bits(function(values, width)) == oracle(function, values, width)  # type: ignore[operator]
+
+    def test_whatever_the_strides(self, function: object) -> None:
+        values = np.random.default_rng(1).standard_normal((60, 12))
+        values[values > 2] = np.nan
+        for view in (values[::-1], values[:, ::3], np.asfortranarray(values), values[5:, 2], values.T):
+            before = view.copy()
+            assert bits(function(view, 6)) == oracle(function, before, 6)  # type: ignore[operator]
+            np.testing.assert_array_equal(view, before)
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numba.core.caching.CacheImpl._locator_classes", [])  # a read-only image without a home
+
+    def double(value: float) -> float:
+        return 2 * value
+
+    with pytest.raises(RuntimeError, match="no locator"):
+        njit(cache=True)(double)
+    assert jit.kernel(double)(21.0) == 42
 
 
 def random_walk(hours: int, seed: int = 3) -> np.ndarray:

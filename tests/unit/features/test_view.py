@@ -48,7 +48,8 @@ def row_by_row(frame: pd.DataFrame, hours: range, function: view.Compute, lookba
         for hour in hours:
             opened = pd.Timestamp(START + hour * HOUR)
             bars = [opened - back * HOUR for back in range(min(lookback, hour) + 1)]
-            waits = [min(first.get(bar, never), never if grace is None else bar + HOUR + grace) for bar in bars[1:]]
+            waited = bars[1:] if grace is None else [opened - back * HOUR for back in range(1, min(24, hour) + 1)]
+            waits = [min(first.get(bar, never), never if grace is None else bar + HOUR + grace) for bar in waited]
             at = max([first.get(opened, never), *waits])
             if opened not in first or at == never:
                 continue
@@ -130,7 +131,7 @@ class TestTimes:
         frame.loc[20, "available_at"] += pd.Timedelta(hours=9)
         _, result = evaluate(frame, 40, short, 3)
         hours = (result.time[:, 0] - instant(START)) / HOUR_US
-        assert hours[19:26].tolist() == [20, 30, 27, 27, 27, 25, 26]
+        assert hours[19:28].tolist() == [20, 30, 27, 27, 27, 27, 27, 27, 28]
         # Bar 20 is a gap to rows 21 to 23, which were decided before it came, and none to itself.
         assert (result.values["mix"][21:24, 0] > 1e3).all()
         assert result.values["mix"][20, 0] < 1e3
@@ -144,7 +145,7 @@ class TestTimes:
         frame = clean(40, ("AUSDT",)).drop(index=20)
         _, result = evaluate(frame, 40, short, 3)
         hours = (result.time[:, 0] - instant(START)) / HOUR_US
-        assert hours[[19, 21, 22, 23, 24, 27]].tolist() == [20, 27, 27, 27, 25, 28]
+        assert hours[[19, 21, 22, 23, 24, 26, 27]].tolist() == [20, 27, 27, 27, 27, 27, 28]
         assert result.time[20, 0] == view.NEVER
 
 
