@@ -179,3 +179,21 @@ def test_lineage_names_the_commit_and_the_lock(monkeypatch: pytest.MonkeyPatch, 
 
 def test_nothing_measured_is_infinite(done: Done) -> None:
     assert all(math.isfinite(item.value) for item in done.measures)
+
+
+def test_of_trades_the_decisions_are_written_and_measured(done: Done, tmp_path: Path) -> None:
+    line = make_line(target={"kind": "trade_win"}, features={"groups": ["history"]}, costs=None, retrain={"on": []},
+                     gate={"shadow": {"when": "never"}, "rollback": {"watch_days": 0}})
+    evidence = done.evidence.assign(threshold=0.55, take=(done.evidence["candidate"] >= 0.55).astype(float))
+    rule = backtest.TakeRule(0.55, 30, 100, 0.001)
+    found = {item.name: item.value for item in measure.decision_figures(evidence, rule, line.search.seed)}
+    assert found["decision.threshold"] == 0.55
+    assert found["decision.take.taken"] == evidence["take"].sum()
+    assert found["decision.all.mean_profit"] == pytest.approx(evidence["forward_return"].mean())
+    assert measure.decision_figures(done.evidence, None, line.search.seed) == []
+    written = done.write(tmp_path, line=line, evidence=evidence)
+    assert "tables/decisions.csv" in written
+    assert not {"tables/backtest.csv", "tables/intervals.csv", "plots/equity.png"} & written
+    table = pd.read_csv(tmp_path / "tables" / "decisions.csv", index_col=["rule", "figure"])
+    assert table.loc[("take", "taken"), "estimate"] == evidence["take"].sum()
+    assert (table["low"] <= table["high"]).all()
