@@ -10,6 +10,8 @@ from pipelines.training.families.base import Family
 _MODULES = {
     "logistic_regression": "pipelines.training.families.logistic_regression",
     "random_forest": "pipelines.training.families.random_forest",
+    "hist_gradient_boosting": "pipelines.training.families.hist_gradient_boosting",
+    "gradient_boosting": "pipelines.training.families.gradient_boosting",
     "xgboost": "pipelines.training.families.xgboost",
     "lightgbm": "pipelines.training.families.lightgbm",
     "tfidf_linear": "pipelines.training.families.tfidf_linear",

@@ -44,7 +44,8 @@ def write(model: object, family: str, directory: Path) -> Path:
 
 
 def test_the_registry_knows_its_families() -> None:
-    assert families.names() == ("logistic_regression", "random_forest", "xgboost", "lightgbm", "tfidf_linear")
+    assert families.names() == ("logistic_regression", "random_forest", "hist_gradient_boosting",
+                                "gradient_boosting", "xgboost", "lightgbm", "tfidf_linear")
     with pytest.raises(ConfigError, match=r"unknown model family 'oracle'.*xgboost"):
         families.get("oracle")
 
