@@ -9,12 +9,13 @@ import pandas as pd
 from pipelines.contracts.line import Line
 from pipelines.errors import ConfigError
 from pipelines.features.declare import Feature, Group
-from pipelines.features.groups import indicators, lexicon, returns, sentiment, time, trend, volatility, words
+from pipelines.features.groups import indicators, lags, lexicon, returns, sentiment, time, trend, volatility, words
 
 GROUPS: dict[str, Group] = {group.name: group for group in (
     returns.GROUP,
     trend.GROUP,
     volatility.GROUP,
+    lags.GROUP,
     time.GROUP,
     sentiment.GROUP,
     indicators.GROUP,

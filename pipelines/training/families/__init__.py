@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 
 from pipelines.errors import ConfigError
 from pipelines.training.families.base import Family
@@ -15,7 +16,11 @@ _MODULES = {
     "xgboost": "pipelines.training.families.xgboost",
     "lightgbm": "pipelines.training.families.lightgbm",
     "tfidf_linear": "pipelines.training.families.tfidf_linear",
+    "lstm": "pipelines.training.families.lstm",
+    "transformer": "pipelines.training.families.transformer",
 }
+#: Families that need an optional extra of pyproject.toml: its name and the packages it brings.
+_EXTRAS = dict.fromkeys(("lstm", "transformer"), ("deep", ("torch", "safetensors")))
 
 
 def names() -> tuple[str, ...]:
@@ -23,13 +28,26 @@ def names() -> tuple[str, ...]:
     return tuple(_MODULES)
 
 
+def installed() -> tuple[str, ...]:
+    """The families whose libraries are here; nothing is imported to find out."""
+    return tuple(name for name in _MODULES if not _missing(name))
+
+
 def get(name: str) -> Family:
     """The family called ``name``; its library is imported only now.
 
     Raises:
-        ConfigError: there is no such family.
+        ConfigError: there is no such family, or it needs an extra that is not installed.
     """
     if name not in _MODULES:
         raise ConfigError(f"unknown model family {name!r} in search.families; choose from {', '.join(_MODULES)}")
+    if missing := _missing(name):
+        extra = _EXTRAS[name][0]
+        raise ConfigError(f"the model family {name} in search.families needs {' and '.join(missing)}; install the "
+                          f"extra {extra!r}: `make {extra}`, or `pip install tidemark[{extra}]`")
     family: Family = import_module(_MODULES[name]).FAMILY
     return family
+
+
+def _missing(name: str) -> list[str]:
+    return [package for package in _EXTRAS.get(name, ("", ()))[1] if find_spec(package) is None]

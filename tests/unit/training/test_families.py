@@ -17,6 +17,7 @@ from pipelines.errors import ConfigError, TrainingError, UnsafeArtifact
 from pipelines.training import families
 from pipelines.training.families import container
 from pipelines.training.families.base import requirements
+from pipelines.training.record import MODEL_FILES
 
 NAMES = ("alpha", "beta", "gamma", "delta")
 ROWS = 600
@@ -33,19 +34,13 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 
 def write(model: object, family: str, directory: Path) -> Path:
     """The file MLflow's flavour writes, without MLflow."""
-    native = model.native()  # type: ignore[attr-defined]
-    if family == "xgboost":
-        native.save_model(str(directory / "model.ubj"))
-    elif family == "lightgbm":
-        native.save_model(str(directory / "model.lgb"))
-    else:
-        skops.io.dump(native, directory / "model.skops")
+    container.write(model.native(), directory / MODEL_FILES[families.get(family).flavor])  # type: ignore[attr-defined]
     return directory
 
 
 def test_the_registry_knows_its_families() -> None:
     assert families.names() == ("logistic_regression", "random_forest", "hist_gradient_boosting",
-                                "gradient_boosting", "xgboost", "lightgbm", "tfidf_linear")
+                                "gradient_boosting", "xgboost", "lightgbm", "tfidf_linear", "lstm", "transformer")
     with pytest.raises(ConfigError, match=r"unknown model family 'oracle'.*xgboost"):
         families.get("oracle")
 
@@ -223,7 +218,8 @@ def test_the_padding_of_stored_records_is_empty(data: tuple[np.ndarray, np.ndarr
 
 @pytest.mark.parametrize(("name", "file"), [
     ("logistic_regression", "model.skops"), ("random_forest", "model.skops"), ("xgboost", "model.ubj"),
-    ("lightgbm", "model.lgb"), ("tfidf_linear", "model.skops")])
+    ("lightgbm", "model.lgb"), ("tfidf_linear", "model.skops"), ("lstm", "model.safetensors"),
+    ("transformer", "model.safetensors")])
 def test_a_broken_or_missing_file_is_refused(name: str, file: str, tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
     with pytest.raises(UnsafeArtifact, match=rf"no {file} at .*model\.pkl"):
