@@ -16,6 +16,7 @@ _MODULES = {
     "xgboost": "pipelines.training.families.xgboost",
     "lightgbm": "pipelines.training.families.lightgbm",
     "tfidf_linear": "pipelines.training.families.tfidf_linear",
+    "regime_switching": "pipelines.training.families.regime_switching",
     "lstm": "pipelines.training.families.lstm",
     "transformer": "pipelines.training.families.transformer",
 }
