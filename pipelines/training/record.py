@@ -46,14 +46,11 @@ from pipelines.contracts.records import SnapshotRef
 from pipelines.errors import ConfigError, TidemarkError, TrackingUnavailable, TrainingError
 from pipelines.training.families import container
 from pipelines.training.families.base import Family, Fitted, requirements
+from pipelines.training.families.files import LOADERS, MODEL_FILES
 from pipelines.training.measure import Measure
 from pipelines.training.search import TrialRecord
 
 MODEL_NAME = "model"
-MODEL_FILES = {"xgboost": "model.ubj", "lightgbm": "model.lgb", "sklearn": "model.skops",
-               "safetensors": "model.safetensors", "json": "model.json"}
-#: Flavours of our own: MLflow knows them as a Python function whose loader is one of our modules.
-_LOADERS = {"safetensors": "pipelines.training.families.neural", "json": "pipelines.training.families.document"}
 #: Rows of the input example; enough to show the columns and their magnitudes.
 EXAMPLE_ROWS = 5
 _BATCH = 100
@@ -337,12 +334,12 @@ def _save(path: Path, model: Fitted, family: Family, example: pd.DataFrame, card
             native, str(path), serialization_format="skops", skops_trusted_types=list(family.trusted_types),
             pyfunc_predict_fn="predict_proba", signature=infer_signature(example, native.predict_proba(values)),
             **common)
-    elif family.flavor in _LOADERS:
+    elif family.flavor in LOADERS:
         import mlflow.pyfunc
 
         file = path.parent / MODEL_FILES[family.flavor]
         native.save_model(str(file))
-        mlflow.pyfunc.save_model(str(path), loader_module=_LOADERS[family.flavor], data_path=str(file),
+        mlflow.pyfunc.save_model(str(path), loader_module=LOADERS[family.flavor], data_path=str(file),
                                  signature=infer_signature(example, model.predict(values)), **common)
         # MLflow puts it one level down; where every other flavour's file lies, ours lies too.
         (path / "data" / file.name).rename(path / file.name)

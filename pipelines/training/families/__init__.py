@@ -1,4 +1,7 @@
-"""The model families by name. A new one is a file here and a line in ``_MODULES``."""
+"""The model families by name. A new one is a file here and a line in ``_MODULES``.
+
+Each can be had with calibrated probabilities: ``name+platt``, ``name+isotonic``, ``name+beta``.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +38,13 @@ def installed() -> tuple[str, ...]:
 
 
 def get(name: str) -> Family:
-    """The family called ``name``; its library is imported only now.
+    """The family called ``name``, which may end in ``+`` and a method of calibration; its library is imported only now.
 
     Raises:
         ConfigError: there is no such family, or it needs an extra that is not installed.
     """
+    if "+" in name:
+        return _calibrated(*name.split("+", 1))
     if name not in _MODULES:
         raise ConfigError(f"unknown model family {name!r} in search.families; choose from {', '.join(_MODULES)}")
     if missing := _missing(name):
@@ -52,3 +57,14 @@ def get(name: str) -> Family:
 
 def _missing(name: str) -> list[str]:
     return [package for package in _EXTRAS.get(name, ("", ()))[1] if find_spec(package) is None]
+
+
+def _calibrated(name: str, method: str) -> Family:
+    from pipelines.training.families import calibrated, calibrators
+    from pipelines.training.families.files import MODEL_FILES
+
+    if method not in calibrators.METHODS:
+        raise ConfigError(f"unknown calibration {method!r} of {name} in search.families; choose from "
+                          f"{', '.join(calibrators.METHODS)}")
+    inner = get(name)
+    return calibrated.CalibratedFamily(inner, method, MODEL_FILES[inner.flavor])

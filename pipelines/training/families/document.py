@@ -36,7 +36,8 @@ class Native:
         Path(path).write_text(self.text(), encoding="utf-8")
 
 
-def read(path: Path, family: str, feature_names: tuple[str, ...], arrays: Mapping[str, int]) -> dict[str, Any]:
+def read(path: Path, family: str, feature_names: tuple[str, ...], arrays: Mapping[str, int],
+         file: str = FILE) -> dict[str, Any]:
     """What the model file at ``path`` says.
 
     Args:
@@ -46,7 +47,7 @@ def read(path: Path, family: str, feature_names: tuple[str, ...], arrays: Mappin
     Raises:
         UnsafeArtifact: it is not there, too large, not of this family, for other features, or holds something else.
     """
-    source = artifact(path, FILE)
+    source = artifact(path, file)
     if source.stat().st_size > _MOST_BYTES:
         raise UnsafeArtifact(f"{source} has {source.stat().st_size} bytes; a model here has at most {_MOST_BYTES}")
     try:
@@ -82,7 +83,7 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no number")
 
 
-class _Served:
+class Served:
     """What MLflow's generic flavour calls: the columns by name, the chances."""
 
     def __init__(self, model: Any) -> None:
@@ -93,9 +94,9 @@ class _Served:
         return found
 
 
-def _load_pyfunc(path: str) -> _Served:
+def _load_pyfunc(path: str) -> Served:
     """MLflow's way in (`loader_module`); the file is checked as always."""
     from pipelines.training import families
 
     family, names = names_of(path)
-    return _Served(families.get(family).load(Path(path), names))
+    return Served(families.get(family).load(Path(path), names))

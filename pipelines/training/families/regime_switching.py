@@ -4,7 +4,7 @@ A row's weights are ``shared + own of its regime`` with a penalty on both (Evgen
 Multi-Task Learning", equation 8): a regime with few rows cannot afford weights of its own and answers as all rows do.
 
 The regimes are those of the feature group ``regime`` (columns ``regime_trending``, ``regime_ranging``,
-``regime_volatile``, of which the one above a half counts) or, where a line does not have it, equal parts of the
+``regime_volatile``, of which the first above a half counts) or, where a line does not have it, equal parts of the
 training rows by the first of ``VOLATILITY`` that is there. A row without a regime, and every row of a line that has
 neither, is answered by the shared weights alone.
 """

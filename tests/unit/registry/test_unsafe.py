@@ -23,7 +23,8 @@ from pipelines.registry import models
 from pipelines.registry.client import ModelRegistry
 from pipelines.training import families
 from pipelines.training.families import container
-from pipelines.training.record import MODEL_FILES, connect
+from pipelines.training.families.files import MODEL_FILES
+from pipelines.training.record import connect
 from tests.unit.registry.test_models import AS_OF
 from tests.unit.registry.world import World
 

@@ -17,7 +17,7 @@ from pipelines.errors import ConfigError, TrainingError, UnsafeArtifact
 from pipelines.training import families
 from pipelines.training.families import container
 from pipelines.training.families.base import requirements
-from pipelines.training.record import MODEL_FILES
+from pipelines.training.families.files import MODEL_FILES
 
 NAMES = ("alpha", "beta", "gamma", "delta")
 ROWS = 600
