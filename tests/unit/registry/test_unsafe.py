@@ -9,6 +9,7 @@ import os
 import pickle
 import zipfile
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,7 @@ def canary(tmp_path: Path) -> Path:
     return tmp_path / "canary"
 
 
+@cache
 def fitted(family: str) -> object:
     rng = np.random.default_rng(0)
     features = rng.standard_normal((300, len(NAMES)))
