@@ -24,11 +24,13 @@ with DAG(
     @task(doc_md="One day's feature matrix of one line; XCom carries its reference and digest only.")
     def build(name: str) -> Json:
         from pipelines.features import run
-        from tidemark_airflow.ordering import require_days
+        from tidemark_airflow.ordering import look_back, require_days
 
         with work() as w:
-            require_days(w.warehouse, w.days[0], ("bars", "sentiment"))
-            refs = [run.materialise(w.warehouse, w.line(name), day) for day in w.days]
+            line = w.line(name)
+            require_days(w.warehouse, w.days[0], ("bars",), back=look_back(line))
+            require_days(w.warehouse, w.days[0], ("sentiment",))
+            refs = [run.materialise(w.warehouse, line, day) for day in w.days]
             w.announce(assets.features(name), digests=[ref.digest for ref in refs])
             return tell("materialised", refs)
 

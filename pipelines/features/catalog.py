@@ -9,13 +9,41 @@ import pandas as pd
 from pipelines.contracts.line import Line
 from pipelines.errors import ConfigError
 from pipelines.features.declare import Feature, Group
-from pipelines.features.groups import indicators, lags, lexicon, returns, sentiment, time, trend, volatility, words
+from pipelines.features.groups import (
+    compressed,
+    confluence,
+    cross_asset,
+    cycles,
+    dictionary,
+    indicators,
+    lags,
+    lexicon,
+    oscillators,
+    regime,
+    returns,
+    sentiment,
+    spectral,
+    time,
+    trend,
+    volatility,
+    wavelet,
+    words,
+)
 
 GROUPS: dict[str, Group] = {group.name: group for group in (
     returns.GROUP,
     trend.GROUP,
     volatility.GROUP,
     lags.GROUP,
+    confluence.GROUP,
+    cross_asset.GROUP,
+    oscillators.GROUP,
+    regime.GROUP,
+    cycles.GROUP,
+    spectral.GROUP,
+    wavelet.GROUP,
+    compressed.GROUP,
+    dictionary.GROUP,
     time.GROUP,
     sentiment.GROUP,
     indicators.GROUP,

@@ -118,6 +118,9 @@ class Group:
 
     ``from_bars`` may give a function without arguments in place of an array: it is called only if its feature is
     wanted, so that one feature more does not cost the whole group.
+
+    ``across_symbols``: a value of one symbol is made of the other symbols' bars, too. Such a group is given the bars of
+    all symbols as they were known at each row's time (``features.across``); all others compute each symbol by itself.
     """
 
     name: str
@@ -125,6 +128,7 @@ class Group:
     from_bars: Callable[[Bars], Mapping[str, Lazy]] | None = None
     from_rows: Callable[[Rows], Mapping[str, FloatArray]] | None = None
     from_texts: Callable[[Sequence[str]], FloatArray] | None = None
+    across_symbols: bool = False
 
     def on_bars(self, bars: Bars) -> dict[str, FloatArray]:
         """The declared features of a group that is computed from bars, arrays of the shape of the bars; nothing for

@@ -13,6 +13,7 @@ from pipelines.contracts.columns import FEATURE_META, LABEL_COLUMNS, Kind
 from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.window import Window
+from pipelines.features import across as across_symbols
 from pipelines.features import catalog, texts, view
 from pipelines.features.declare import Bars, Feature, Group, Rows
 from pipelines.sentiment.hours import HOUR_US, instant, times
@@ -69,11 +70,10 @@ def _from_bars(warehouse: Warehouse, line: Line, groups: Sequence[Group], window
     bars, first_row = _read(warehouse, line, window, cutoff, lookback)
     first = first_row - lookback * _BAR
     past = view.history(bars, first, window.end)
-
-    def compute(view_of: Bars) -> Mapping[str, FloatArray]:
-        return {name: value for group in computing for name, value in group.on_bars(view_of).items()}
-
-    result = view.evaluate(past, compute, lookback)
+    alone, across = ([group for group in computing if group.across_symbols is wanted] for wanted in (False, True))
+    result = view.evaluate(past, _computing(alone), lookback)
+    if across:
+        result.values.update(across_symbols.evaluate(past, _computing(across), lookback, result.time))
     chosen = (result.time >= instant(window.start)) & (result.time <= instant(cutoff))
     chosen[:lookback] = False
     required = [feature.name for group in computing for feature in group.features if feature.neutral is None]
@@ -87,6 +87,12 @@ def _from_bars(warehouse: Warehouse, line: Line, groups: Sequence[Group], window
         "available_at": times(result.time[whole]),
     }).astype({"symbol": "str"})
     return frame, {name: value[whole] for name, value in result.values.items()}
+
+
+def _computing(groups: Sequence[Group]) -> view.Compute:
+    def compute(bars: Bars) -> Mapping[str, FloatArray]:
+        return {name: value for group in groups for name, value in group.on_bars(bars).items()}
+    return compute
 
 
 def _read(warehouse: Warehouse, line: Line, window: Window, cutoff: datetime,

@@ -138,8 +138,10 @@ def _compute(compute: Compute, values: FloatArray, first: int) -> dict[str, Floa
         return {name: np.array(value) for name, value in compute(Bars(opens, high, low, close, volume, first)).items()}
 
 
-def _revise(past: History, compute: Compute, lookback: int, time: Ints, values: dict[str, FloatArray]) -> None:
-    """Compute again, in place, the rows that saw a later version of a bar of their look-back."""
+def _revise(past: History, compute: Compute, lookback: int, time: Ints, values: dict[str, FloatArray], *,
+            across: bool = False) -> None:
+    """Compute again, in place, the rows that saw a later version of a bar of their look-back; ``across``: of any
+    symbol's."""
     if not len(past.later_at):
         return
     state = past.values.copy()
@@ -152,11 +154,11 @@ def _revise(past: History, compute: Compute, lookback: int, time: Ints, values: 
         for item in news:
             row, column = past.later_place[item]
             state[:, row, column] = past.later_values[item]
-            touched[row:row + lookback + 1, column] = True
+            touched[row:row + lookback + 1, slice(None) if across else column] = True
         decided = by_time[bounds[step]:bounds[step + 1]]
         for rows, columns in _runs(decided[touched.ravel()[decided]], time.shape[1], lookback):
             top, bottom = max(int(rows[0]) - lookback, 0), int(rows[-1]) + 1
-            picked = np.unique(columns)
+            picked = np.arange(time.shape[1]) if across else np.unique(columns)
             view = np.ascontiguousarray(state[:, top:bottom][:, :, picked])
             again = _compute(compute, view, past.first + top)
             for name, value in again.items():

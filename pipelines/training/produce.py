@@ -17,7 +17,8 @@ from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import TrainingError
 from pipelines.store import Warehouse, snapshots
-from pipelines.training import card, explain, families, fit, lineage, report, search
+from pipelines.training import card, explain, families, fit, leaderboard, lineage, report, search
+from pipelines.training.families.base import Fitted
 from pipelines.training.measure import Measure, measure, search_figures
 from pipelines.training.record import Registered, Tracker
 from pipelines.training.session import Session
@@ -54,8 +55,9 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
     best = search.best(trials)
     family_name = str(best.family)
     family = families.get(family_name)
-    searched = fit.out_of_sample(data, folds.search, family_name, best.params, session.seed)
-    evidence = fit.out_of_sample(data, folds.evidence, family_name, best.params, session.seed)
+    models: list[Fitted] = []
+    searched = fit.out_of_sample(data, folds.search, family_name, best.params, session.seed, keep=models)
+    evidence = fit.out_of_sample(data, folds.evidence, family_name, best.params, session.seed, keep=models)
     model, rows = fit.final(data, line, family_name, best.params, session.seed)
     trained = data.frame.iloc[rows]
     tried = search_frame(warehouse, searched, trials)
@@ -82,7 +84,9 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
     with tempfile.TemporaryDirectory(prefix="tidemark-report-") as directory:
         report.write(Path(directory), line=line, searched=searched, evidence=evidence,
                      evidence_start=folds.evidence_start, explanation=explanation, trials=trials,
-                     parameter_shares=search.importances(url, session.study), measures=measures, card=text)
+                     parameter_shares=search.importances(url, session.study), measures=measures, card=text,
+                     fold_importance=explain.by_fold(models), forces=_forces(data, folds, models[-1]),
+                     families=leaderboard.families(tried, trials, "On the search folds", session.seed))
         tracker.artifacts(session.run_id, Path(directory))
     tracker.params(session.run_id, {
         "family": family_name, **{f"model.{key}": value for key, value in best.params.items()}})
@@ -99,6 +103,12 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
         **outcome, tags.LINE: line.name, tags.AS_OF: session.as_of, tags.SNAPSHOT: session.snapshot_digest,
         tags.SEED: str(session.seed), tags.REASON: session.reason, tags.REQUEST: str(session.request_id or ""),
         **lineage.environment()}, text)
+
+
+def _forces(data: fit.Matrix, folds: Plan, model: Fitted) -> tuple[explain.Force, ...]:
+    """Single predictions of the last evidence fold by its own model, which has not seen these rows."""
+    rows = folds.evidence[-1].test
+    return explain.forces(model, data.frame.iloc[rows], data.features[rows])
 
 
 def search_frame(warehouse: Warehouse, searched: pd.DataFrame, trials: Sequence[search.TrialRecord]) -> pd.DataFrame:

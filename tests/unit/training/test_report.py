@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from pipelines.contracts.line import Line
-from pipelines.training import card, explain, families, fit, lineage, measure, report
+from pipelines.training import card, explain, families, fit, leaderboard, lineage, measure, report
+from pipelines.training.families.base import Fitted
 from pipelines.training.measure import Measure, book
 from pipelines.training.search import TrialRecord
 from pipelines.validation import backtest, metrics
@@ -28,8 +29,12 @@ class Done:
 
     def __init__(self, line: Line, frame: pd.DataFrame) -> None:
         self.line, self.data, self.plan = line, fit.matrix(frame), plan(line, frame)
-        self.searched = fit.out_of_sample(self.data, self.plan.search, FAMILY, PARAMS, seed=1)
-        self.evidence = fit.out_of_sample(self.data, self.plan.evidence, FAMILY, PARAMS, seed=1)
+        models: list[Fitted] = []
+        self.searched = fit.out_of_sample(self.data, self.plan.search, FAMILY, PARAMS, seed=1, keep=models)
+        self.evidence = fit.out_of_sample(self.data, self.plan.evidence, FAMILY, PARAMS, seed=1, keep=models)
+        self.shares, rows = explain.by_fold(models), self.plan.evidence[-1].test
+        self.forces = explain.forces(models[-1], frame.iloc[rows], self.data.features[rows])
+        self.board = leaderboard.families(self.searched.assign(trial_0=self.searched["candidate"]), TRIALS, "t", 1)
         model, rows = fit.final(self.data, line, FAMILY, PARAMS, seed=1)
         self.explanation = explain.explain(model, families.get(FAMILY), self.data.features[rows])
         self.measures = measure.measure(line, self.searched, self.evidence)
@@ -39,7 +44,8 @@ class Done:
             "line": self.line, "searched": self.searched, "evidence": self.evidence,
             "evidence_start": self.plan.evidence_start, "explanation": self.explanation, "trials": TRIALS,
             "parameter_shares": {"family": 0.7, "lightgbm.rounds": 0.3}, "measures": self.measures,
-            "card": "# card"} | changes))  # type: ignore[arg-type]
+            "card": "# card", "fold_importance": self.shares, "forces": self.forces,
+            "families": self.board} | changes))  # type: ignore[arg-type]
         return {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
 
 
@@ -86,7 +92,7 @@ def test_every_picture_is_a_png_that_shows_something(done: Done, tmp_path: Path)
     from matplotlib.image import imread
 
     files = done.write(tmp_path)
-    assert len(files) == 9 + 11 + 1
+    assert len(files) == 14 + 14 + 2
     for path in (tmp_path / "plots").iterdir():
         pixels = imread(path)
         assert min(pixels.shape[:2]) > 300
@@ -114,7 +120,8 @@ def test_thin_material_is_drawn_without_an_error(case: str, done: Done, tmp_path
         "one prediction": {"evidence": evidence.iloc[:1]},
         "no trials": {"trials": [], "parameter_shares": {}},
         "constant feature": {"explanation": explain.Explanation(
-            ("flat",), pd.Series({"flat": 0.0}), "gain", np.zeros((5, 1)), "log-odds", np.zeros((5, 1)))}}
+            ("flat",), pd.Series({"flat": 0.0}), "gain", np.zeros((5, 1)), "log-odds", np.zeros((5, 1))),
+            "fold_importance": pd.DataFrame({0: [0.0]}, index=["flat"]), "forces": ()}}
     assert "model_card.md" in done.write(tmp_path, **changes[case])
     assert [str(item.message) for item in recwarn if "invalid value" in str(item.message)] == []
 
