@@ -1,9 +1,8 @@
 from __future__ import annotations
 
+import importlib
 import importlib.util
-import json
 import math
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from pipelines.errors import ConfigError, UnsafeArtifact
 from pipelines.features import catalog
-from pipelines.training import families
+from pipelines.training import families, record
 from pipelines.training.families import container, neural, neural_train
 
 NAMES = (*(f"lag_{channel}_{hour:02d}" for channel in ("return", "range") for hour in range(1, 7)), "calm", "hour")
@@ -251,12 +250,11 @@ def test_a_missing_extra_is_named_and_only_missed_by_the_line_that_wants_it(monk
     assert families.get("lightgbm").name == "lightgbm"
 
 
-def test_the_processes_that_fork_trainings_start_without_the_extra() -> None:
-    """PyTorch itself is no witness: skops loads it wherever it is installed."""
-    code = ("import sys, json; from pipelines.training import families\n"
-            "if sys.argv[1] == 'without': families.find_spec = lambda name: None\n"
-            "import pipelines.training.warm\n"
-            "print(json.dumps(['pipelines.training.families.' + name in sys.modules for name in ('lstm', 'xgboost')]))")
-    for given, expected in (("without", [False, True]), ("with", [True, True])):
-        shown = subprocess.run([sys.executable, "-c", code, given], capture_output=True, text=True, check=True).stdout
-        assert json.loads(shown.splitlines()[-1]) == expected
+def test_the_processes_that_fork_trainings_start_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    there, taken = importlib.util.find_spec, []
+    monkeypatch.setattr(families, "find_spec", lambda name: None if name == "torch" else there(name))
+    monkeypatch.setattr(families, "get", taken.append)
+    monkeypatch.setattr(record, "warm", lambda: taken.append("record"))
+    sys.modules.pop("pipelines.training.warm", None)
+    importlib.import_module("pipelines.training.warm")
+    assert taken == [name for name in families.names() if name not in BOTH] + ["record"]
