@@ -33,8 +33,8 @@ from pipelines.store import Warehouse, snapshots
 from pipelines.store.digest import canonical, digest
 from pipelines.training import families, fit
 from pipelines.training.families import container
+from pipelines.training.families.files import MODEL_FILES
 from pipelines.training.lineage import environment
-from pipelines.training.record import MODEL_FILES
 
 _NAMES = {tags.GIT_COMMIT: "commit of the code", tags.LOCK: "requirements.lock", tags.PYTHON: "Python",
           tags.PLATFORM: "platform"}

@@ -120,7 +120,7 @@ def load(warehouse: Warehouse, frames: dict[Kind, pd.DataFrame]) -> None:
 
 
 def line(kind: str = "direction", horizon: int = 1, median: int = 24,
-         groups: tuple[str, ...] = ("returns", "trend", "volatility", "time", "sentiment", "indicators"),
+         groups: tuple[str, ...] = ("returns", "trend", "volatility", "lags", "time", "sentiment", "indicators"),
          symbols: tuple[str, ...] = ()) -> Line:
     return parse_line(f"""
         name = "test_line"
