@@ -44,12 +44,13 @@ $(STAMP): requirements.lock pyproject.toml
 
 deep: $(DEEP) ## Add PyTorch (CPU) to .venv, for the families lstm and transformer (cached)
 
-# By pip, which knows where this machine keeps wheels: the CPU build for Linux is not on PyPI.
+# By pip, which knows where this machine keeps wheels: for Linux it is PyTorch's own CPU build that is wanted, a fifth of
+# the size of the one with CUDA (PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS say where; pytorch.org names its index).
 $(DEEP): $(STAMP) requirements-deep.lock
 	@echo "Adding PyTorch to .venv ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 1 --no-deps --require-hashes \
-		--extra-index-url https://download.pytorch.org/whl/cpu -r requirements-deep.lock 2>$(VENV)/deep.log || { cat $(VENV)/deep.log; \
-		echo "PyTorch's CPU build is at download.pytorch.org; offline, set PIP_FIND_LINKS to a directory with it"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements-deep.lock 2>$(VENV)/deep.log || { cat $(VENV)/deep.log; \
+		echo "PyTorch's CPU build was not found; tell pip where it is with PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS"; exit 1; }
 	@rm -f $(VENV)/.deep-*; touch $@
 	@echo "  done."
 
@@ -65,7 +66,8 @@ status: setup ## Show the embedded stack
 down: ## Stop the embedded stack; leaves no process behind
 	@if [ -x $(BIN)/tidemark ]; then $(BIN)/tidemark down; fi
 
-test: setup deep ## All tests with coverage, including the real stack and PyTorch
+test: setup ## All tests with coverage, including the real stack; those of lstm and transformer where PyTorch can be had
+	@$(MAKE) --no-print-directory deep || echo "Going on without: tests that need PyTorch are skipped."
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 lint: setup ## ruff, mypy strict on pipelines/, import-linter

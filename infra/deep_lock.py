@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 #: Version of PyTorch → SHA-256 of ``torch-<version>+cpu-cp3xx-cp3xx-manylinux_2_28_x86_64.whl`` for Python 3.11, 3.12
-#: and 3.13, from https://download.pytorch.org/whl/cpu. A new version needs new ones.
+#: and 3.13, as PyTorch's own index of CPU builds names them. A new version needs new ones.
 CPU_BUILDS = {"2.13.0": ("6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",
                          "4ca4a9394b0c771238a4f73590fdbbc4debad85ed0fa63d026ae1b085da7d6e2",
                          "3fbf9c9d1f3c10c2d59d04aca426dee9ccc6ceb32d255c61e93acc3b4f75fae6")}

@@ -46,7 +46,7 @@ def test_the_registry_knows_its_families() -> None:
         families.get("oracle")
 
 
-@pytest.mark.parametrize("name", families.names())
+@pytest.mark.parametrize("name", families.installed())
 def test_it_learns_and_comes_back_from_its_file_with_the_same_predictions(
         name: str, data: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     features, labels = data
@@ -63,7 +63,7 @@ def test_it_learns_and_comes_back_from_its_file_with_the_same_predictions(
         family.load(tmp_path, NAMES[:3])
 
 
-@pytest.mark.parametrize("name", families.names())
+@pytest.mark.parametrize("name", families.installed())
 def test_the_same_seed_gives_the_same_model_and_another_seed_another(
         name: str, data: tuple[np.ndarray, np.ndarray]) -> None:
     features, labels = data
@@ -75,7 +75,7 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(
         assert first.fingerprint() != other.fingerprint()
 
 
-@pytest.mark.parametrize("name", families.names())
+@pytest.mark.parametrize("name", families.installed())
 def test_a_forecast_does_not_depend_on_the_rows_around_it(name: str, data: tuple[np.ndarray, np.ndarray]) -> None:
     features, labels = data
     family = families.get(name)
@@ -84,7 +84,7 @@ def test_a_forecast_does_not_depend_on_the_rows_around_it(name: str, data: tuple
     assert [model.predict(features[row:row + 1])[0] for row in range(20)] == whole[:20].tolist()
 
 
-@pytest.mark.parametrize("name", families.names())
+@pytest.mark.parametrize("name", families.installed())
 def test_importance_and_contributions_point_at_the_planted_feature(
         name: str, data: tuple[np.ndarray, np.ndarray]) -> None:
     features, labels = data
@@ -134,7 +134,7 @@ class Ask:
 
 
 @pytest.mark.parametrize("end", ["low", "high"])
-@pytest.mark.parametrize("name", families.names())
+@pytest.mark.parametrize("name", families.installed())
 def test_every_corner_of_the_space_can_be_fitted_and_the_defaults_lie_inside(
         name: str, end: str, data: tuple[np.ndarray, np.ndarray]) -> None:
     family = families.get(name)
@@ -147,7 +147,7 @@ def test_every_corner_of_the_space_can_be_fitted_and_the_defaults_lie_inside(
     assert ((p >= 0) & (p <= 1)).all()
 
 
-@pytest.mark.parametrize("name", families.names())
+@pytest.mark.parametrize("name", families.installed())
 @pytest.mark.parametrize(("spoil", "reason"), [
     (lambda x, y: (np.where(x == x[0, 0], math.inf, x), y), "infinite values in alpha"),
     (lambda x, y: (x, np.ones_like(y)), "both classes"),
@@ -186,7 +186,7 @@ def test_a_pipeline_of_other_steps_is_refused_though_its_types_are_known(
         family.load(tmp_path, NAMES)
 
 
-@pytest.mark.parametrize("name", [name for name in families.names() if families.get(name).flavor == "sklearn"])
+@pytest.mark.parametrize("name", [name for name in families.installed() if families.get(name).flavor == "sklearn"])
 def test_the_same_model_is_the_same_file(name: str, data: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     family = families.get(name)
     one, other = (family.fit(*data, NAMES, family.defaults, seed=1) for _ in range(2))

@@ -100,7 +100,7 @@ def test_the_best_trials_are_nested_once(tracker: Tracker, client: MlflowClient,
     assert children[0].data.params == {"family": "xgboost", "rounds": "20", "learning_rate": "0.1"}
 
 
-@pytest.mark.parametrize("name", [*families.names(), "lightgbm+platt"])
+@pytest.mark.parametrize("name", [*families.installed(), "lightgbm+platt"])
 def test_a_model_comes_back_through_its_flavor_and_through_our_loader(
         name: str, tracker: Tracker, client: MlflowClient, mlflow_server: MlflowServer, line: Line,
         tmp_path: Path) -> None:

@@ -8,15 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from safetensors.numpy import load_file, save_file
 from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
 from pipelines.errors import ConfigError, UnsafeArtifact
 from pipelines.features import catalog
 from pipelines.training import families, record
-from pipelines.training.families import container, neural, neural_train
+from pipelines.training.families import container
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed; `make deep` adds it")
+
+from safetensors.numpy import load_file, save_file  # noqa: E402
+
+from pipelines.training.families import neural, neural_train  # noqa: E402
 
 NAMES = (*(f"lag_{channel}_{hour:02d}" for channel in ("return", "range") for hour in range(1, 7)), "calm", "hour")
 BOTH = ("lstm", "transformer")

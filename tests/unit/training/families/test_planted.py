@@ -10,7 +10,7 @@ from pipelines.training import families
 from tests.unit.training.families.planted import NAMES, auc_interval, rows
 
 
-@pytest.mark.parametrize("name", families.names())
+@pytest.mark.parametrize("name", families.installed())
 def test_a_planted_edge_is_found_within_the_interval_of_the_true_chances(name: str) -> None:
     features, labels, _ = rows(1.5)
     unseen, outcome, truth = rows(1.5, seed=1)
@@ -22,7 +22,7 @@ def test_a_planted_edge_is_found_within_the_interval_of_the_true_chances(name: s
     assert low - 0.03 < roc_auc_score(outcome, truth) < high + 0.03
 
 
-@pytest.mark.parametrize("name", families.names())
+@pytest.mark.parametrize("name", families.installed())
 def test_where_there_is_no_edge_the_forecast_stays_near_the_base_rate(name: str) -> None:
     features, labels, _ = rows(0.0)
     unseen, outcome, _ = rows(0.0, seed=1)
