@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -18,23 +19,27 @@ from pipelines.contracts.records import EVIDENCE_COLUMNS, LEXICON
 from pipelines.errors import TrainingError
 from pipelines.features import NAIVE, feature_names
 from pipelines.training import families
-from pipelines.training.families.base import Fitted
+from pipelines.training.families.base import Fitted, Preparing, fit_prepared, prepare
+from pipelines.training.kept import Kept
 from pipelines.training.search import FoldScore
 from pipelines.validation import metrics
 from pipelines.validation.splits import Fold
 
 PREVIOUS_LABEL, COMPOUND = NAIVE
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
 class Matrix:
     """A training snapshot as arrays: ``features`` (rows, columns) float64 with NaN for missing, ``labels`` (rows,) in
-    {0, 1}; ``frame`` is the snapshot itself, in the same row order."""
+    {0, 1}; ``frame`` is the snapshot itself, in the same row order. ``kept``: what fits on the same rows share; their
+    results are the same without it."""
 
     features: FloatArray
     labels: FloatArray
     names: tuple[str, ...]
     frame: pd.DataFrame
+    kept: Kept = field(default_factory=Kept, repr=False, compare=False)
 
 
 def matrix(frame: pd.DataFrame) -> Matrix:
@@ -52,7 +57,9 @@ def matrix(frame: pd.DataFrame) -> Matrix:
     labels = frame["y"].to_numpy(dtype=np.float64)
     if not np.isin(labels, (0.0, 1.0)).all():
         raise TrainingError("the snapshot holds labels other than 0 and 1; rebuild it")
-    return Matrix(frame.loc[:, list(names)].to_numpy(dtype=np.float64), labels, names, frame)
+    # Row by row in memory: the last bits of a sum depend on it, and rows that lie side by side need no copy.
+    values = np.ascontiguousarray(frame.loc[:, list(names)].to_numpy(dtype=np.float64))
+    return Matrix(values, labels, names, frame)
 
 
 def score_folds(data: Matrix, folds: Sequence[Fold], family: str, params: Mapping[str, Any],
@@ -60,12 +67,11 @@ def score_folds(data: Matrix, folds: Sequence[Fold], family: str, params: Mappin
     """Fit and score fold by fold, for the search; a block is a day of the test window, counted from its start."""
     for fold in folds:
         model = _fit(data, fold.train, family, params, seed)
-        chances = model.predict(data.features[fold.test])
+        chances = model.predict(data.features[_rows(fold.test)])
         loss = metrics.losses(data.labels[fold.test], chances)
-        days = ((data.frame["event_time"].iloc[fold.test] - fold.test_start) // timedelta(days=1)).to_numpy()
-        blocks = pd.Series(loss).groupby(days, sort=True).mean()
-        yield FoldScore(float(loss.mean()), len(loss), tuple(float(value) for value in blocks),
-                        len(folds) - fold.number - 1, chances)
+        day, count = _days(data, fold)
+        blocks = np.bincount(day, loss) / count
+        yield FoldScore(float(loss.mean()), len(loss), tuple(blocks.tolist()), len(folds) - fold.number - 1, chances)
 
 
 def tested_rows(data: Matrix, folds: Sequence[Fold]) -> pd.DataFrame:
@@ -106,7 +112,7 @@ def out_of_sample(data: Matrix, folds: Sequence[Fold], family: str, params: Mapp
 
 
 def final(data: Matrix, line: Line, family: str, params: Mapping[str, Any],
-          seed: int) -> tuple[Fitted, np.ndarray[Any, np.dtype[np.int64]]]:
+          seed: int) -> tuple[Fitted, IntArray]:
     """The model for production, fitted on the last ``train_days`` (all rows when expanding); with its row positions."""
     times = data.frame["event_time"]
     rows = np.arange(len(times))
@@ -116,8 +122,41 @@ def final(data: Matrix, line: Line, family: str, params: Mapping[str, Any],
     return _fit(data, rows, family, params, seed), rows
 
 
-def _fit(data: Matrix, rows: Any, family: str, params: Mapping[str, Any], seed: int) -> Fitted:
-    return families.get(family).fit(data.features[rows], data.labels[rows], data.names, params, seed)
+def _fit(data: Matrix, rows: IntArray, family: str, params: Mapping[str, Any], seed: int) -> Fitted:
+    chosen = families.get(family)
+    span = _rows(rows)
+
+    def make() -> Any:
+        return prepare(chosen, data.features[span], data.labels[span], data.names, seed)
+
+    if not isinstance(chosen, Preparing):
+        return fit_prepared(chosen, make(), params, seed)
+    prepared = data.kept.get((family, seed, *_key(rows)), make, len(rows) * len(data.names))
+    return fit_prepared(chosen, prepared, params, seed)
+
+
+def _days(data: Matrix, fold: Fold) -> tuple[IntArray, IntArray]:
+    """The day of each test row, counted from 0 over the days that have rows, and the number of rows of each day."""
+    def make() -> tuple[IntArray, IntArray]:
+        days = ((data.frame["event_time"].iloc[fold.test] - fold.test_start) // timedelta(days=1)).to_numpy()
+        _, day, count = np.unique(days, return_inverse=True, return_counts=True)
+        return day, count
+
+    found: tuple[IntArray, IntArray] = data.kept.get(("days", fold.test_start, *_key(fold.test)), make,
+                                                     8 * len(fold.test))
+    return found
+
+
+def _rows(rows: IntArray) -> Any:
+    """The same rows as a slice where they lie side by side: a view needs no copy."""
+    whole = len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all()
+    return slice(int(rows[0]), int(rows[-1]) + 1) if whole else rows
+
+
+def _key(rows: IntArray) -> tuple[Any, ...]:
+    """What tells these rows from others of the same matrix."""
+    span = _rows(rows)
+    return (span.start, span.stop) if isinstance(span, slice) else (hashlib.sha256(rows.tobytes()).digest(),)
 
 
 def _lexicon(data: Matrix, fold: Fold) -> FloatArray:
