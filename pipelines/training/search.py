@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -27,11 +27,12 @@ import optuna
 import sqlalchemy as sa
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage, fail_stale_trials
+from optuna.storages._heartbeat import get_heartbeat_thread
 from optuna.trial import FrozenTrial, TrialState
 
 from pipelines.errors import StoreUnavailable, TrainingError
 from pipelines.training import families
-from pipelines.training.search_rounds import FINISHED, PLACE, RUNGS, PlacePruner, PlaceSampler
+from pipelines.training.search_rounds import FINISHED, PLACE, PlaceSampler, before
 from pipelines.training.trial import (
     SELECTION,
     Evaluate,
@@ -40,9 +41,11 @@ from pipelines.training.trial import (
     Start,
     TrialRecord,
     best,
+    goes_on,
     is_rung,
     next_place,
     ranked,
+    worse,
 )
 
 __all__ = ["Evaluate", "FoldScore", "Keep", "Start", "TrialRecord", "best", "create", "delete", "importances",
@@ -57,9 +60,10 @@ AHEAD = 4
 POLL = 0.25
 PRUNE_P = 0.1
 
-#: User attributes: of a study its first configurations; of a trial its folds' losses, what it predicted, how many
-#: columns it chose, and that an error has ended it.
-_FIRST, _LOSSES, _PREDICTIONS, _COLUMNS, _BROKEN = "first", "fold_losses", "predictions", "columns", "broken"
+#: User attributes: of a study its first configurations; of a trial what is noted at its end, or that an error ended
+#: it.
+_FIRST, _NOTES, _BROKEN = "first", "notes", "broken"
+
 _STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
            TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}
 
@@ -105,9 +109,10 @@ def run(url: str, name: str, *, family_names: Sequence[str], trials: int, seed: 
         Exception: whatever ``evaluate`` raises; the trial is marked failed and does not count.
     """
     done = 0
-    asked = _Asked(tuple(family_names), tuple(selections), evaluate, keep, halving)
+    asked = _Asked(tuple(family_names), tuple(selections), evaluate, keep, halving, seed)
     with _storage(url, grace) as storage:
         study = _load(storage, name)
+        first = study.user_attrs.get(_FIRST, [])
         while True:
             with _lock(storage, name) as lock:
                 _reclaim(study, storage)
@@ -117,9 +122,9 @@ def run(url: str, name: str, *, family_names: Sequence[str], trials: int, seed: 
                     return done
                 place = next_place(finished, running, trials, ahead)
                 if place is not None:
-                    study.sampler = _sampler(study, found, seed, place, ahead, 2 * len(family_names) + 2)
-                    study.pruner = _pruner(place - ahead)
-                    done += _one_trial(study, storage, place, asked, lock.release)
+                    seen = before(found, place - ahead)
+                    trial = _begin(study, storage, place, asked, _sampler(first, found, seen, place, asked), lock)
+                    done += _finish(storage, trial, asked, seen)
                     continue
             time.sleep(POLL)
 
@@ -232,29 +237,23 @@ def _load(storage: RDBStorage, name: str) -> optuna.Study:
         raise TrainingError(f"there is no study {name!r}; open the training again") from error
 
 
-def _sampler(study: optuna.Study, found: Sequence[FrozenTrial], seed: int, place: int, ahead: int,
-             start: int) -> PlaceSampler:
+def _sampler(first: Sequence[Mapping[str, Any]], found: Sequence[FrozenTrial], seen: Sequence[FrozenTrial],
+             place: int, asked: _Asked) -> PlaceSampler:
     """What draws for a place, the same each time: a given configuration, or TPE. When the place has failed by an error,
     or has killed its workers too often, something else is drawn."""
     failed = [trial for trial in found if trial.state == TrialState.FAIL and trial.user_attrs.get(PLACE) == place]
     broken = sum(_BROKEN in trial.user_attrs for trial in failed)
     turn = broken + (len(failed) - broken) // (MAX_RETRIES + 1)
-    first = study.user_attrs.get(_FIRST, [])
     given = None
     if place < len(first) and not turn:
         family, params = first[place]["family"], first[place]["params"]
         given = {"family": family} | {
             key if key == SELECTION else f"{family}.{key}": value for key, value in params.items()}
-    state = int(np.random.SeedSequence([seed, place, *([turn] if turn else [])]).generate_state(1)[0])
+    state = int(np.random.SeedSequence([asked.seed, place, *([turn] if turn else [])]).generate_state(1)[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return PlaceSampler(place - ahead, given, seed=state, multivariate=True, group=True, n_startup_trials=start)
-
-
-def _pruner(last: int) -> PlacePruner:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return PlacePruner(last, p_threshold=PRUNE_P)
+        return PlaceSampler(seen, given, seed=state, multivariate=True, group=True,
+                            n_startup_trials=2 * len(asked.families) + 2)
 
 
 def _held(found: Sequence[FrozenTrial], states: Sequence[TrialState]) -> set[int]:
@@ -285,86 +284,87 @@ class _Asked:
     evaluate: Evaluate
     keep: Keep | None
     halving: bool
+    seed: int
 
 
-def _one_trial(study: optuna.Study, storage: RDBStorage, place: int, asked: _Asked,
-               started: Callable[[], None]) -> int:
-    """Run one trial; 1 if it finished, 0 if it was taken from us because our heart stood still for too long."""
-    ours: list[int] = []
-    failures: list[Exception] = []
+@dataclass(frozen=True)
+class _Trial:
+    """A trial that has begun: its id in the storage, what was drawn."""
 
-    def objective(trial: optuna.Trial) -> float:
-        ours.append(trial.number)
-        trial.set_user_attr(PLACE, place)
-        storage.record_heartbeat(trial._trial_id)
-        started()
-        family = trial.suggest_categorical("family", list(asked.families))
-        params = families.get(family).space(_Prefixed(trial, family))
-        if asked.selections:
-            params[SELECTION] = trial.suggest_categorical(SELECTION, list(asked.selections))
-        scores = _scored(study, trial, asked, _noting(asked.evaluate(family, params), failures))
-        if asked.keep is not None:
-            trial.set_user_attr(_PREDICTIONS, asked.keep(np.concatenate([score.predictions for score in scores])))
-        return sum(score.loss * score.rows for score in scores) / sum(score.rows for score in scores)
+    id: int
+    family: str
+    params: Mapping[str, Any]
 
+
+def _begin(study: optuna.Study, storage: RDBStorage, place: int, asked: _Asked, sampler: PlaceSampler,
+           lock: _Lock) -> _Trial:
+    """Draw a configuration and enter it as running, with its first heartbeat; then give the lock back."""
+    draft = optuna.create_study(sampler=sampler, direction="minimize")  # in memory: the parameters are stored at once
+    trial = draft.ask()
+    trial.set_user_attr(PLACE, place)
+    family = trial.suggest_categorical("family", list(asked.families))
+    params = families.get(family).space(_Prefixed(trial, family))
+    if asked.selections:
+        params[SELECTION] = trial.suggest_categorical(SELECTION, list(asked.selections))
+    number = storage.create_new_trial(study._study_id, draft.get_trials()[0])
+    storage.record_heartbeat(number)
+    lock.release()
+    return _Trial(number, family, params)
+
+
+def _finish(storage: RDBStorage, trial: _Trial, asked: _Asked, seen: Sequence[FrozenTrial]) -> int:
+    """Run a trial; 1 if it finished, 0 if it was taken from us because our heart stood still for too long."""
     try:
-        study.optimize(objective, n_trials=1)
-    except (UpdateFinishedTrialError, ValueError, AssertionError):
-        # Optuna meets a trial that somebody else has failed with one of these three.
-        if failures or not ours or study.get_trials(deepcopy=False)[ours[0]].state != TrialState.FAIL:
-            raise
+        with get_heartbeat_thread(trial.id, storage):
+            try:
+                scores, notes, stopped = _scored(trial, asked, seen)
+                if asked.keep is not None and not stopped:
+                    notes["predictions"] = asked.keep(np.concatenate([score.predictions for score in scores]))
+            except BaseException as error:
+                with suppress(UpdateFinishedTrialError):
+                    if isinstance(error, Exception):
+                        storage.set_trial_user_attr(trial.id, _BROKEN, True)
+                    storage.set_trial_state_values(trial.id, TrialState.FAIL)
+                raise
+        value = sum(score.loss * score.rows for score in scores) / max(1, sum(score.rows for score in scores))
+        storage.set_trial_user_attr(trial.id, _NOTES, notes)
+        if stopped and scores:  # by how far they came, and by what: the order in which TPE takes the pruned ones
+            storage.set_trial_intermediate_value(trial.id, len(scores), value)
+        return int(storage.set_trial_state_values(
+            trial.id, TrialState.PRUNED if stopped else TrialState.COMPLETE, None if stopped else [value]))
+    except UpdateFinishedTrialError:
         return 0
-    return 1
 
 
-def _scored(study: optuna.Study, trial: optuna.Trial, asked: _Asked,
-            coming: Iterator[FoldScore]) -> list[FoldScore]:
-    """Every fold of a trial, as far as it gets.
-
-    Raises:
-        optuna.TrialPruned: it is not worth going on.
-        Exception: what ``evaluate`` raises; noted on the trial.
-    """
+def _scored(trial: _Trial, asked: _Asked,
+            seen: Sequence[FrozenTrial]) -> tuple[list[FoldScore], dict[str, Any], bool]:
+    """Every fold of a trial as far as it gets, what to note of it, and whether it was stopped before its end."""
+    complete = [other for other in seen if other.value is not None and other.state == TrialState.COMPLETE]
+    best_blocks = min(complete, key=lambda other: cast(float, other.value)).user_attrs[_NOTES]["blocks"] if complete \
+        else []
+    reached = [other.user_attrs.get(_NOTES, {}).get("rungs", []) for other in seen]
     scores: list[FoldScore] = []
+    blocks: list[float] = []
     rungs: list[float] = []
     stopped = False
-    try:
-        for score in coming:
-            whole = score.history >= 1
-            if whole:
-                first = sum(len(earlier.blocks) for earlier in scores)
-                for step, value in enumerate(score.blocks, start=first):
-                    trial.report(value, step)
-                scores.append(score)
-            if score.remaining == 0:  # the last fold is paid for: keep its result
-                break
-            stopped = whole and trial.should_prune()
-            if asked.halving and (not whole or is_rung(len(scores))):
-                seen = scores if whole else [score]
-                rungs.append(sum(one.loss * one.rows for one in seen) / sum(one.rows for one in seen))
-                stopped = stopped or cast(PlacePruner, study.pruner).halves(study, rungs)
-            if stopped:
-                break
-    except Exception:
-        trial.set_user_attr(_BROKEN, True)
-        raise
-    trial.set_user_attr(_LOSSES, [score.loss for score in scores])
-    if rungs:
-        trial.set_user_attr(RUNGS, rungs)
-    if any(score.columns is not None for score in scores):
-        trial.set_user_attr(_COLUMNS, [score.columns for score in scores])
-    if stopped:
-        raise optuna.TrialPruned
-    return scores
-
-
-def _noting(scores: Iterator[FoldScore], failures: list[Exception]) -> Iterator[FoldScore]:
-    """Pass the scores on and keep the error that ends them, to tell it from Optuna's own."""
-    try:
-        yield from scores
-    except Exception as error:
-        failures.append(error)
-        raise
+    for score in asked.evaluate(trial.family, trial.params):
+        whole = score.history >= 1
+        if whole:
+            scores.append(score)
+            blocks += score.blocks
+        if score.remaining == 0:  # the last fold is paid for: keep its result
+            break
+        stopped = whole and bool(best_blocks) and worse(blocks, best_blocks, PRUNE_P)
+        if asked.halving and (not whole or is_rung(len(scores))):
+            judged = scores if whole else [score]
+            rungs.append(sum(one.loss * one.rows for one in judged) / sum(one.rows for one in judged))
+            at = len(rungs) - 1
+            stopped = stopped or not goes_on(rungs[at], [other[at] for other in reached if len(other) > at])
+        if stopped:
+            break
+    notes: dict[str, Any] = {"fold_losses": [score.loss for score in scores], "blocks": blocks, "rungs": rungs,
+                             "columns": [score.columns for score in scores if score.columns is not None]}
+    return scores, notes, stopped
 
 
 class _Prefixed:
@@ -389,7 +389,7 @@ def _record(trial: FrozenTrial) -> TrialRecord:
     params = {key.removeprefix(f"{family}."): value for key, value in trial.params.items() if key != "family"}
     seconds = trial.duration.total_seconds() if trial.duration is not None else None
     value = trial.value if trial.state == TrialState.COMPLETE else None
-    known = trial.user_attrs
-    return TrialRecord(trial.number, _STATES[trial.state], value, family, params, tuple(known.get(_LOSSES, ())),
-                       seconds, known.get(_PREDICTIONS), known.get(PLACE), tuple(known.get(RUNGS, ())),
-                       tuple(known.get(_COLUMNS, ())))
+    notes = trial.user_attrs.get(_NOTES, {})
+    return TrialRecord(trial.number, _STATES[trial.state], value, family, params, tuple(notes.get("fold_losses", ())),
+                       seconds, notes.get("predictions"), trial.user_attrs.get(PLACE), tuple(notes.get("rungs", ())),
+                       tuple(notes.get("columns", ())))

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+from scipy import stats
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import TrainingError
 
 #: Name under which a configuration carries how its columns are chosen, beside the family's own parameters.
 SELECTION = "selection"
+#: Blocks up to which all signs are counted out.
+EXACT = 12
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,28 @@ def goes_on(own: float, others: Sequence[float]) -> bool:
     this rung. Successive halving without waiting for a bracket to fill (Jamieson and Talwalkar 2016; Li et al., "A
     System for Massively Parallel Hyperparameter Tuning", MLSys 2020, in its stopping form)."""
     return sum(other < own for other in others) < math.ceil((len(others) + 1) / 2)
+
+
+def worse(own: Sequence[float], best: Sequence[float], p_value: float) -> bool:
+    """Whether a trial is significantly worse than the best one so far, block by block, and on the mean of its blocks
+    worse than the best one is on all of its own: Wilcoxon's signed-rank test (*Biometrics Bulletin* 1, 1945),
+    one-sided, exact up to :data:`EXACT` blocks; ranks of ties are shared and those of zeros count for neither side.
+
+    Args:
+        own: losses of the blocks so far; best: of the best trial, all its blocks, in the same order.
+    """
+    paired = np.asarray(own) - np.asarray(best[:len(own)])
+    if len(paired) < 2 or float(np.mean(best)) >= float(np.mean(own)):
+        return False
+    ranks = stats.rankdata(np.abs(paired))
+    ranked = ranks[paired != 0]
+    if len(paired) > EXACT:
+        plain = len(ranked) == len(paired) == len(np.unique(ranks)) and len(paired) <= 50
+        return bool(stats.wilcoxon(paired, alternative="greater", zero_method="zsplit",
+                                   method="exact" if plain else "asymptotic").pvalue < p_value)
+    signs = np.arange(2 ** len(ranked))[:, None] >> np.arange(len(ranked)) & 1
+    reached = ranks[paired > 0].sum() - 1e-9
+    return bool((signs @ ranked >= reached).mean() < p_value)
 
 
 def is_rung(folds: int) -> bool:
