@@ -24,6 +24,7 @@ from pipelines.training.kept import Kept
 from pipelines.training.search import FoldScore
 from pipelines.validation import metrics
 from pipelines.validation.splits import Fold
+from pipelines.validation.splits.line_plan import MIN_TRAIN_ROWS
 
 PREVIOUS_LABEL, COMPOUND = NAIVE
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
@@ -63,8 +64,18 @@ def matrix(frame: pd.DataFrame) -> Matrix:
 
 
 def score_folds(data: Matrix, folds: Sequence[Fold], family: str, params: Mapping[str, Any],
-                seed: int) -> Iterator[FoldScore]:
-    """Fit and score fold by fold, for the search; a block is a day of the test window, counted from its start."""
+                seed: int, *, look: float | None = None) -> Iterator[FoldScore]:
+    """Fit and score fold by fold, for the search; a block is a day of the test window, counted from its start.
+
+    Args:
+        look: share of the training window in (0, 1): before the folds, the newest one is scored once by a model that
+            has learned from the newest part of its window only.
+    """
+    if look is not None:
+        newest = folds[-1]
+        model = _fit(data, newest_part(data, newest, look), family, params, seed)
+        loss = metrics.losses(data.labels[newest.test], model.predict(data.features[_rows(newest.test)]))
+        yield FoldScore(float(loss.mean()), len(loss), (float(loss.mean()),), len(folds), history=look)
     for fold in folds:
         model = _fit(data, fold.train, family, params, seed)
         chances = model.predict(data.features[_rows(fold.test)])
@@ -72,6 +83,16 @@ def score_folds(data: Matrix, folds: Sequence[Fold], family: str, params: Mappin
         day, count = _days(data, fold)
         blocks = np.bincount(day, loss) / count
         yield FoldScore(float(loss.mean()), len(loss), tuple(blocks.tolist()), len(folds) - fold.number - 1, chances)
+
+
+def newest_part(data: Matrix, fold: Fold, share: float) -> IntArray:
+    """The rows of the newest ``share`` of a fold's training window; all of them where that part has not both classes,
+    or fewer than ``MIN_TRAIN_ROWS`` rows."""
+    times = data.frame["event_time"].iloc[fold.train]
+    start = times.max() - (times.max() - times.min()) * share
+    rows: IntArray = fold.train[(times >= start).to_numpy()]
+    enough = len(rows) >= MIN_TRAIN_ROWS and len(np.unique(data.labels[rows])) == 2
+    return rows if enough else fold.train
 
 
 def tested_rows(data: Matrix, folds: Sequence[Fold]) -> pd.DataFrame:

@@ -71,6 +71,7 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
     explanation = explain.explain(model, family, data.features[rows])
     trained_through = trained["label_end"].max()
     finished = sum(trial.state in ("complete", "pruned") for trial in trials)
+    made = finished + int((session.warm or {}).get("trials", 0))  # with those that the first one had won against
     text = card.write(card.Facts(
         line=line, as_of=session.as_of, reason=session.reason, family=family_name, params=best.params, trials=finished,
         snapshot_digest=session.snapshot_digest, model_content=model.fingerprint(), git_commit=lineage.git_commit(),
@@ -90,7 +91,7 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
     source, file_digest = tracker.model(line, session.run_id, model, family, _example(data.features[rows]))
     outcome = {
         tags.RUN: session.run_id, tags.FAMILY: family_name, tags.TRAINED_THROUGH: trained_through.isoformat(),
-        tags.EVIDENCE: evidence_ref.digest, tags.SEARCH: search_ref.digest, tags.TRIALS: str(finished),
+        tags.EVIDENCE: evidence_ref.digest, tags.SEARCH: search_ref.digest, tags.TRIALS: str(made),
         tags.MODEL_FILE: file_digest, tags.MODEL_CONTENT: model.fingerprint()}
     tracker.measures(session.run_id, measures, {
         **outcome, "mlflow.note.content": text[:7500],
