@@ -18,10 +18,10 @@ from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.records import EVIDENCE_COLUMNS, LEXICON
 from pipelines.errors import TrainingError
 from pipelines.features import NAIVE, feature_names
-from pipelines.training import families
-from pipelines.training.families.base import Fitted, Preparing, fit_prepared, prepare
+from pipelines.training import families, selection
+from pipelines.training.families.base import Fitted, Preparing, check, fit_prepared, prepare
 from pipelines.training.kept import Kept
-from pipelines.training.search import FoldScore
+from pipelines.training.trial import SELECTION, FoldScore
 from pipelines.validation import metrics
 from pipelines.validation.splits import Fold
 from pipelines.validation.splits.line_plan import MIN_TRAIN_ROWS
@@ -82,7 +82,8 @@ def score_folds(data: Matrix, folds: Sequence[Fold], family: str, params: Mappin
         loss = metrics.losses(data.labels[fold.test], chances)
         day, count = _days(data, fold)
         blocks = np.bincount(day, loss) / count
-        yield FoldScore(float(loss.mean()), len(loss), tuple(blocks.tolist()), len(folds) - fold.number - 1, chances)
+        yield FoldScore(float(loss.mean()), len(loss), tuple(blocks.tolist()), len(folds) - fold.number - 1, chances,
+                        columns=None if model.columns is None else len(model.columns))
 
 
 def newest_part(data: Matrix, fold: Fold, share: float) -> IntArray:
@@ -111,7 +112,7 @@ def out_of_sample(data: Matrix, folds: Sequence[Fold], family: str, params: Mapp
     the lexicon says, as a probability fitted on the training rows. Ordered by (event_time, symbol).
     """
     parts: list[pd.DataFrame] = []
-    first: Fitted | None = None
+    first: _Model | None = None
     for fold in folds:
         rows = data.frame.iloc[fold.test]
         model = _fit(data, fold.train, family, params, seed)
@@ -140,20 +141,73 @@ def final(data: Matrix, line: Line, family: str, params: Mapping[str, Any],
     if line.walk_forward.scheme == "rolling":
         start = times.max() + line.bar - timedelta(days=line.walk_forward.train_days)
         rows = np.flatnonzero((times >= start).to_numpy())
-    return _fit(data, rows, family, params, seed), rows
+    return _fit(data, rows, family, params, seed).fitted, rows
 
 
-def _fit(data: Matrix, rows: IntArray, family: str, params: Mapping[str, Any], seed: int) -> Fitted:
+def own_columns(data: Matrix, model: Fitted) -> IntArray:
+    """Positions of the columns that a model looks at: all, unless some were chosen."""
+    place = {name: at for at, name in enumerate(data.names)}
+    return np.array([place[name] for name in model.feature_names], dtype=np.int64)
+
+
+def selections(data: Matrix, folds: Sequence[Fold], params: Mapping[str, Any], seed: int) -> pd.DataFrame | None:
+    """Which columns a configuration chooses in each fold: index ``feature``, one boolean column per fold number and
+    ``share``, how many of the folds chose it; the steadiest first. None if it takes all."""
+    chosen = [_chosen(data, fold.train, params, seed) for fold in folds]
+    every = np.arange(len(data.names))
+    found = {fold.number: np.isin(every, columns) for fold, columns in zip(folds, chosen, strict=True)
+             if columns is not None}
+    if not found:
+        return None
+    table = pd.DataFrame(found, index=pd.Index(data.names, name="feature"))
+    return table.assign(share=table.mean(axis=1)).sort_values("share", ascending=False, kind="stable")
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model and the positions of its columns (None: all)."""
+
+    fitted: Fitted
+    columns: IntArray | None
+
+    def predict(self, features: FloatArray) -> FloatArray:
+        return self.fitted.predict(features if self.columns is None else features[:, self.columns])
+
+
+def _fit(data: Matrix, rows: IntArray, family: str, params: Mapping[str, Any], seed: int) -> _Model:
     chosen = families.get(family)
-    span = _rows(rows)
+    columns = _chosen(data, rows, params, seed)
+    own = {key: value for key, value in params.items() if key != SELECTION}
+    span, names = _rows(rows), data.names if columns is None else tuple(data.names[column] for column in columns)
 
     def make() -> Any:
-        return prepare(chosen, data.features[span], data.labels[span], data.names, seed)
+        features = data.features[span] if columns is None else np.ascontiguousarray(data.features[span][:, columns])
+        return prepare(chosen, features, data.labels[span], names, seed)
 
     if not isinstance(chosen, Preparing):
-        return fit_prepared(chosen, make(), params, seed)
-    prepared = data.kept.get((family, seed, *_key(rows)), make, len(rows) * len(data.names))
-    return fit_prepared(chosen, prepared, params, seed)
+        return _Model(fit_prepared(chosen, make(), own, seed), columns)
+    key = (family, seed, params.get(SELECTION, selection.NONE), *_key(rows))
+    prepared = data.kept.get(key, make, len(rows) * len(names))
+    return _Model(fit_prepared(chosen, prepared, own, seed), columns)
+
+
+def _chosen(data: Matrix, rows: IntArray, params: Mapping[str, Any], seed: int) -> IntArray | None:
+    """The columns that a configuration's selection finds on these training rows, and on nothing else; None: all."""
+    way = str(params.get(SELECTION, selection.NONE))
+    if way == selection.NONE:
+        return None
+
+    def make() -> IntArray:
+        ordered = rows[np.argsort(data.frame["event_time"].iloc[rows].to_numpy(), kind="stable")]
+        span = _rows(ordered)
+        features, labels = data.features[span], data.labels[span]
+        check(features, labels, data.names)
+        times = data.frame.iloc[ordered]
+        found = selection.Rows(features, labels, times["event_time"], times["label_end"])
+        return np.flatnonzero(selection.get(way)(found, seed))
+
+    columns: IntArray = data.kept.get(("columns", way, seed, *_key(rows)), make, 8 * len(data.names))
+    return columns
 
 
 def _days(data: Matrix, fold: Fold) -> tuple[IntArray, IntArray]:

@@ -68,7 +68,8 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
                 for name, value in (("rows", len(data.labels)), ("features", len(data.names)),
                                     ("train_rows", len(rows)), ("evidence_rows", len(evidence))))]
     undefined = metrics.undefined(evidence["y"], evidence["candidate"])
-    explanation = explain.explain(model, family, data.features[rows])
+    seen = np.ascontiguousarray(data.features[rows][:, fit.own_columns(data, model)])
+    explanation = explain.explain(model, family, seen)
     trained_through = trained["label_end"].max()
     finished = sum(trial.state in ("complete", "pruned") for trial in trials)
     made = finished + int((session.warm or {}).get("trials", 0))  # with those that the first one had won against
@@ -84,11 +85,14 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
         report.write(Path(directory), line=line, searched=searched, evidence=evidence,
                      evidence_start=folds.evidence_start, explanation=explanation, trials=trials,
                      parameter_shares=search.importances(url, session.study), measures=measures, card=text)
+        chosen = fit.selections(data, folds.search, best.params, session.seed)
+        if chosen is not None:
+            chosen.to_csv(Path(directory, "selection.csv"))
         tracker.artifacts(session.run_id, Path(directory))
     tracker.params(session.run_id, {
         "family": family_name, **{f"model.{key}": value for key, value in best.params.items()}})
     tracker.trials(line, session.run_id, search.ranked(trials)[:line.search.nested_runs])
-    source, file_digest = tracker.model(line, session.run_id, model, family, _example(data.features[rows]))
+    source, file_digest = tracker.model(line, session.run_id, model, family, _example(seen))
     outcome = {
         tags.RUN: session.run_id, tags.FAMILY: family_name, tags.TRAINED_THROUGH: trained_through.isoformat(),
         tags.EVIDENCE: evidence_ref.digest, tags.SEARCH: search_ref.digest, tags.TRIALS: str(made),
