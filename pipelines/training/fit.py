@@ -73,7 +73,7 @@ def score_folds(data: Matrix, folds: Sequence[Fold], family: str, params: Mappin
     """
     if look is not None:
         newest = folds[-1]
-        model = _fit(data, newest_part(data, newest, look), family, params, seed)
+        model = _fit(data, newest_part(data, newest, look), family, params, seed, newest.train)
         loss = metrics.losses(data.labels[newest.test], model.predict(data.features[_rows(newest.test)]))
         yield FoldScore(float(loss.mean()), len(loss), (float(loss.mean()),), len(folds), history=look)
     for fold in folds:
@@ -174,9 +174,11 @@ class _Model:
         return self.fitted.predict(features if self.columns is None else features[:, self.columns])
 
 
-def _fit(data: Matrix, rows: IntArray, family: str, params: Mapping[str, Any], seed: int) -> _Model:
+def _fit(data: Matrix, rows: IntArray, family: str, params: Mapping[str, Any], seed: int,
+         choose: IntArray | None = None) -> _Model:
+    """Fit on ``rows``, with the columns that the selection finds on the rows ``choose`` (the same, if left out)."""
     chosen = families.get(family)
-    columns = _chosen(data, rows, params, seed)
+    columns = _chosen(data, rows if choose is None else choose, params, seed)
     own = {key: value for key, value in params.items() if key != SELECTION}
     span, names = _rows(rows), data.names if columns is None else tuple(data.names[column] for column in columns)
 
@@ -186,7 +188,7 @@ def _fit(data: Matrix, rows: IntArray, family: str, params: Mapping[str, Any], s
 
     if not isinstance(chosen, Preparing):
         return _Model(fit_prepared(chosen, make(), own, seed), columns)
-    key = (family, seed, params.get(SELECTION, selection.NONE), *_key(rows))
+    key = (family, seed, None if columns is None else columns.tobytes(), *_key(rows))
     prepared = data.kept.get(key, make, len(rows) * len(names))
     return _Model(fit_prepared(chosen, prepared, own, seed), columns)
 
