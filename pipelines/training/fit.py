@@ -111,25 +111,27 @@ def out_of_sample(data: Matrix, folds: Sequence[Fold], family: str, params: Mapp
     label is not known; ``no_retraining`` the first fold's model, never fitted again. Of texts also ``lexicon``: what
     the lexicon says, as a probability fitted on the training rows. Ordered by (event_time, symbol).
     """
-    parts: list[pd.DataFrame] = []
+    said: dict[str, list[Any]] = {name: [] for name in ("fold", "candidate", "base_rate", "persistence",
+                                                        "no_retraining", LEXICON)}
     first: _Model | None = None
     for fold in folds:
-        rows = data.frame.iloc[fold.test]
         model = _fit(data, fold.train, family, params, seed)
         first = first or model
+        asked = data.features[_rows(fold.test)]
         base_rate = float(data.labels[fold.train].mean())
-        part = rows[["symbol", "event_time", "available_at", "label_end", "y", "forward_return"]].copy()
-        part["y"] = part["y"].astype("float64")
-        part["fold"] = fold.number
-        part["candidate"] = model.predict(data.features[fold.test])
-        part["base_rate"] = base_rate
-        part["persistence"] = _persistence(data, fold, base_rate)
-        part["no_retraining"] = first.predict(data.features[fold.test])
+        said["fold"].append(np.full(len(fold.test), fold.number))
+        said["candidate"].append(model.predict(asked))
+        said["base_rate"].append(np.full(len(fold.test), base_rate))
+        said["persistence"].append(_persistence(data, fold, base_rate))
+        said["no_retraining"].append(said["candidate"][-1] if model is first else first.predict(asked))
         if COMPOUND in data.frame:
-            part[LEXICON] = _lexicon(data, fold)
-        parts.append(part)
+            said[LEXICON].append(_lexicon(data, fold))
+    # Put together once: a column more in each fold's frame would cost as much as rounds of boosting.
+    rows = data.frame[["symbol", "event_time", "available_at", "label_end", "y", "forward_return"]].iloc[
+        np.concatenate([fold.test for fold in folds])].reset_index(drop=True).astype({"y": "float64"})
+    values = pd.DataFrame({name: np.concatenate(parts) for name, parts in said.items() if parts})
     columns = [*EVIDENCE_COLUMNS, *((LEXICON,) if COMPOUND in data.frame else ())]
-    found = pd.concat(parts, ignore_index=True)[columns]
+    found = pd.concat([rows, values], axis=1)[columns]
     return found.sort_values(["event_time", "symbol"], ignore_index=True)
 
 
