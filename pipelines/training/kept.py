@@ -19,11 +19,12 @@ class Kept:
         self._found: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], Any], size: int) -> Any:
-        """What ``make`` gave for this key before, or gives now; ``size`` in bytes, about."""
+        """What ``make`` gave for this key before, or gives now; ``size`` in bytes, about, unless it knows its own."""
         if key in self._found:
             self._found.move_to_end(key)
             return self._found[key][0]
         made = make()
+        size = int(getattr(made, "nbytes", size))
         if size <= self._limit:
             self._found[key] = (made, size)
             self._bytes += size

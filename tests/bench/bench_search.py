@@ -10,6 +10,7 @@ two workers gain (``search_two_workers``) stands beside what two processes gain 
 from __future__ import annotations
 
 import multiprocessing as mp
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from itertools import count
@@ -96,8 +97,11 @@ def naive(trials: int = TRIALS, seed: int = SEED, bins: bool = False) -> float:
         return float(-np.mean(np.log(np.where(labels == 1, found[-1], 1 - found[-1]))))
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(
-        seed=seed, multivariate=True, group=True, n_startup_trials=2 * len(FAMILIES) + 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True,
+                                             n_startup_trials=2 * len(FAMILIES) + 2)
+    study = optuna.create_study(sampler=sampler)
     for family in FAMILIES:
         defaults = families.get(family).defaults
         study.enqueue_trial({"family": family} | {f"{family}.{key}": value for key, value in defaults.items()})

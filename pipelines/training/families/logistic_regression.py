@@ -73,6 +73,10 @@ class Scaled:
     labels: FloatArray
     feature_names: tuple[str, ...]
 
+    @property
+    def nbytes(self) -> int:
+        return self.features.nbytes
+
 
 class LogisticRegressionFamily:
     """L2-regularised; ``C`` is the inverse penalty on standardised features."""

@@ -274,7 +274,8 @@ def hang(url: str, marker: str) -> None:
     work(url, 5, evaluate=never)
 
 
-def test_the_trial_of_a_killed_worker_is_taken_over_with_its_parameters(url: str, tmp_path: Path) -> None:
+def test_the_trial_of_a_killed_worker_is_taken_over_with_its_parameters(
+        url: str, new_database: Callable[..., str], tmp_path: Path) -> None:
     search.create(url, NAME, FAMILIES)
     marker = tmp_path / "started"
     victim = start(hang, url, str(marker))
@@ -290,6 +291,12 @@ def test_the_trial_of_a_killed_worker_is_taken_over_with_its_parameters(url: str
     again = [trial for trial in found if trial.params == lost.params and trial.family == lost.family]
     assert len(again) == 2
     assert marker.read_text() == repr((lost.family, dict(lost.params)))
+    undisturbed = new_database(migrated=False)
+    search.create(undisturbed, NAME, FAMILIES)
+    work(undisturbed, 5)
+    whole = [(trial.place, trial.params, trial.value) for trial in search.records(undisturbed, NAME)]
+    assert sorted(((trial.place, trial.params, trial.value) for trial in found if trial.state != "failed"),
+                  key=lambda trial: trial[0] or 0) == whole
 
 
 def test_a_trial_without_a_heartbeat_is_an_orphan_and_taken_over_at_once(url: str) -> None:
