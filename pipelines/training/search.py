@@ -122,9 +122,12 @@ def run(url: str, name: str, *, family_names: Sequence[str], trials: int, seed: 
                     return done
                 place = next_place(finished, running, trials, ahead)
                 if place is not None:
+                    trial = storage.create_new_trial(study._study_id)
+                    storage.set_trial_user_attr(trial, PLACE, place)
+                    storage.record_heartbeat(trial)
+                    lock.release()
                     seen = before(found, place - ahead)
-                    trial = _begin(study, storage, place, asked, _sampler(first, found, seen, place, asked), lock)
-                    done += _finish(storage, trial, asked, seen)
+                    done += _run(storage, trial, asked, _sampler(first, found, seen, place, asked), seen)
                     continue
             time.sleep(POLL)
 
@@ -287,56 +290,46 @@ class _Asked:
     seed: int
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """A trial that has begun: its id in the storage, what was drawn."""
-
-    id: int
-    family: str
-    params: Mapping[str, Any]
-
-
-def _begin(study: optuna.Study, storage: RDBStorage, place: int, asked: _Asked, sampler: PlaceSampler,
-           lock: _Lock) -> _Trial:
-    """Draw a configuration and enter it as running, with its first heartbeat; then give the lock back."""
-    draft = optuna.create_study(sampler=sampler, direction="minimize")  # in memory: the parameters are stored at once
-    trial = draft.ask()
-    trial.set_user_attr(PLACE, place)
-    family = trial.suggest_categorical("family", list(asked.families))
-    params = families.get(family).space(_Prefixed(trial, family))
-    if asked.selections:
-        params[SELECTION] = trial.suggest_categorical(SELECTION, list(asked.selections))
-    number = storage.create_new_trial(study._study_id, draft.get_trials()[0])
-    storage.record_heartbeat(number)
-    lock.release()
-    return _Trial(number, family, params)
-
-
-def _finish(storage: RDBStorage, trial: _Trial, asked: _Asked, seen: Sequence[FrozenTrial]) -> int:
-    """Run a trial; 1 if it finished, 0 if it was taken from us because our heart stood still for too long."""
+def _run(storage: RDBStorage, trial: int, asked: _Asked, sampler: PlaceSampler, seen: Sequence[FrozenTrial]) -> int:
+    """Run the trial of this id; 1 if it finished, 0 if it was taken from us because our heart stood still for too
+    long."""
     try:
-        with get_heartbeat_thread(trial.id, storage):
+        with get_heartbeat_thread(trial, storage):
             try:
-                scores, notes, stopped = _scored(trial, asked, seen)
+                family, params = _draw(storage, trial, asked, sampler)
+                scores, notes, stopped = _scored(asked.evaluate(family, params), asked.halving, seen)
                 if asked.keep is not None and not stopped:
                     notes["predictions"] = asked.keep(np.concatenate([score.predictions for score in scores]))
             except BaseException as error:
                 with suppress(UpdateFinishedTrialError):
                     if isinstance(error, Exception):
-                        storage.set_trial_user_attr(trial.id, _BROKEN, True)
-                    storage.set_trial_state_values(trial.id, TrialState.FAIL)
+                        storage.set_trial_user_attr(trial, _BROKEN, True)
+                    storage.set_trial_state_values(trial, TrialState.FAIL)
                 raise
         value = sum(score.loss * score.rows for score in scores) / max(1, sum(score.rows for score in scores))
-        storage.set_trial_user_attr(trial.id, _NOTES, notes)
+        storage.set_trial_user_attr(trial, _NOTES, notes)
         if stopped and scores:  # by how far they came, and by what: the order in which TPE takes the pruned ones
-            storage.set_trial_intermediate_value(trial.id, len(scores), value)
+            storage.set_trial_intermediate_value(trial, len(scores), value)
         return int(storage.set_trial_state_values(
-            trial.id, TrialState.PRUNED if stopped else TrialState.COMPLETE, None if stopped else [value]))
+            trial, TrialState.PRUNED if stopped else TrialState.COMPLETE, None if stopped else [value]))
     except UpdateFinishedTrialError:
         return 0
 
 
-def _scored(trial: _Trial, asked: _Asked,
+def _draw(storage: RDBStorage, trial: int, asked: _Asked, sampler: PlaceSampler) -> tuple[str, dict[str, Any]]:
+    """A configuration for a trial, and a note of it. It is drawn in memory: a study asks its database each time."""
+    draft = optuna.create_study(sampler=sampler, direction="minimize").ask()
+    family = draft.suggest_categorical("family", list(asked.families))
+    params = families.get(family).space(_Prefixed(draft, family))
+    if asked.selections:
+        params[SELECTION] = draft.suggest_categorical(SELECTION, list(asked.selections))
+    for name, value in draft.params.items():
+        distribution = draft.distributions[name]
+        storage.set_trial_param(trial, name, distribution.to_internal_repr(value), distribution)
+    return family, params
+
+
+def _scored(coming: Iterator[FoldScore], halving: bool,
             seen: Sequence[FrozenTrial]) -> tuple[list[FoldScore], dict[str, Any], bool]:
     """Every fold of a trial as far as it gets, what to note of it, and whether it was stopped before its end."""
     complete = [other for other in seen if other.value is not None and other.state == TrialState.COMPLETE]
@@ -347,7 +340,7 @@ def _scored(trial: _Trial, asked: _Asked,
     blocks: list[float] = []
     rungs: list[float] = []
     stopped = False
-    for score in asked.evaluate(trial.family, trial.params):
+    for score in coming:
         whole = score.history >= 1
         if whole:
             scores.append(score)
@@ -355,7 +348,7 @@ def _scored(trial: _Trial, asked: _Asked,
         if score.remaining == 0:  # the last fold is paid for: keep its result
             break
         stopped = whole and bool(best_blocks) and worse(blocks, best_blocks, PRUNE_P)
-        if asked.halving and (not whole or is_rung(len(scores))):
+        if halving and (not whole or is_rung(len(scores))):
             judged = scores if whole else [score]
             rungs.append(sum(one.loss * one.rows for one in judged) / sum(one.rows for one in judged))
             at = len(rungs) - 1
