@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipelines.errors import ConfigError
 
@@ -111,7 +111,15 @@ class WalkForward(_Strict):
 
 
 class Search(_Strict):
-    """The Optuna budget, in trials over all families and workers."""
+    """The Optuna budget, in trials over all families and workers.
+
+    ``ahead``: how many trials may run at once; each learns from those further back, so it decides the winner, which the
+    number of workers does not. ``warm_start``: the first trial is the configuration that the last training has chosen.
+    ``halving``: stop the worse half of the trials after 1, 2, 4, ... folds (``folds``), and before that by one fit on
+    the newest quarter of the newest fold's history (``history``); every trial counts in the gate, also a stopped one.
+    ``selection``: how columns are chosen, on the training rows of each fold: one way for all trials, or several among
+    which each trial chooses.
+    """
 
     families: tuple[str, ...] = Field(min_length=1)
     trials: int = Field(ge=1)
@@ -119,6 +127,15 @@ class Search(_Strict):
     nested_runs: int = Field(default=5, ge=1)
     seed: int = 7
     metric: Literal["log_loss"] = "log_loss"
+    ahead: int = Field(default=4, ge=1, le=64)
+    warm_start: bool = True
+    halving: Literal["none", "folds", "history"] = "none"
+    selection: tuple[Literal["none", "importance", "rfecv", "stability"], ...] = Field(default=("none",), min_length=1)
+
+    @field_validator("selection", mode="before")
+    @classmethod
+    def _one_way(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
 
 class Costs(_Strict):

@@ -103,8 +103,9 @@ class Candidate:
     ``trained_through`` is the latest ``label_end`` (UTC) that the final fit has seen: rows after it are out of
     sample. ``evidence_digest`` names the snapshot of its out-of-sample predictions (see EVIDENCE_COLUMNS),
     ``search_digest`` the one of what every complete trial predicted on the search folds (the same columns, and one
-    ``trial_<number>`` each). ``trials`` counts the finished ones, the pruned among them. ``audited``: the leak audit
-    has found nothing in what it was trained on.
+    ``trial_<number>`` each). ``trials`` counts the finished ones, the pruned among them, and those of an earlier
+    search that the first one had won against on the same days. ``audited``: the leak audit has found nothing in what it
+    was trained on.
     """
 
     line: str

@@ -91,7 +91,8 @@ def by_fold(models: Sequence[Fitted]) -> pd.DataFrame:
         weight = model.importance()
         total = float(weight.sum())
         shares[fold] = pd.Series(weight / total if total > 0 else np.zeros(len(weight)), index=model.feature_names)
-    return pd.DataFrame(shares).rename_axis(index="feature", columns="fold")
+    # Where columns are chosen inside the fold, a fold that left one out gives it no weight.
+    return pd.DataFrame(shares).fillna(0.0).rename_axis(index="feature", columns="fold")
 
 
 def agreement(shares: pd.DataFrame) -> float:

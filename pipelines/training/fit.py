@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -17,24 +18,29 @@ from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.records import EVIDENCE_COLUMNS, LEXICON
 from pipelines.errors import TrainingError
 from pipelines.features import NAIVE, feature_names
-from pipelines.training import families
-from pipelines.training.families.base import Fitted
-from pipelines.training.search import FoldScore
+from pipelines.training import families, selection
+from pipelines.training.families.base import Fitted, Preparing, check, fit_prepared, prepare
+from pipelines.training.kept import Kept
+from pipelines.training.trial import SELECTION, FoldScore
 from pipelines.validation import metrics
 from pipelines.validation.splits import Fold
+from pipelines.validation.splits.line_plan import MIN_TRAIN_ROWS
 
 PREVIOUS_LABEL, COMPOUND = NAIVE
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
 class Matrix:
     """A training snapshot as arrays: ``features`` (rows, columns) float64 with NaN for missing, ``labels`` (rows,) in
-    {0, 1}; ``frame`` is the snapshot itself, in the same row order."""
+    {0, 1}; ``frame`` is the snapshot itself, in the same row order. ``kept``: what fits on the same rows share; their
+    results are the same without it."""
 
     features: FloatArray
     labels: FloatArray
     names: tuple[str, ...]
     frame: pd.DataFrame
+    kept: Kept = field(default_factory=Kept, repr=False, compare=False)
 
 
 def matrix(frame: pd.DataFrame) -> Matrix:
@@ -52,20 +58,42 @@ def matrix(frame: pd.DataFrame) -> Matrix:
     labels = frame["y"].to_numpy(dtype=np.float64)
     if not np.isin(labels, (0.0, 1.0)).all():
         raise TrainingError("the snapshot holds labels other than 0 and 1; rebuild it")
-    return Matrix(frame.loc[:, list(names)].to_numpy(dtype=np.float64), labels, names, frame)
+    # Row by row in memory: the last bits of a sum depend on it, and rows that lie side by side need no copy.
+    values = np.ascontiguousarray(frame.loc[:, list(names)].to_numpy(dtype=np.float64))
+    return Matrix(values, labels, names, frame)
 
 
 def score_folds(data: Matrix, folds: Sequence[Fold], family: str, params: Mapping[str, Any],
-                seed: int) -> Iterator[FoldScore]:
-    """Fit and score fold by fold, for the search; a block is a day of the test window, counted from its start."""
+                seed: int, *, look: float | None = None) -> Iterator[FoldScore]:
+    """Fit and score fold by fold, for the search; a block is a day of the test window, counted from its start.
+
+    Args:
+        look: share of the training window in (0, 1): before the folds, the newest one is scored once by a model that
+            has learned from the newest part of its window only.
+    """
+    if look is not None:
+        newest = folds[-1]
+        model = _fit(data, newest_part(data, newest, look), family, params, seed, newest.train)
+        loss = metrics.losses(data.labels[newest.test], model.predict(data.features[_rows(newest.test)]))
+        yield FoldScore(float(loss.mean()), len(loss), (float(loss.mean()),), len(folds), history=look)
     for fold in folds:
         model = _fit(data, fold.train, family, params, seed)
-        chances = model.predict(data.features[fold.test])
+        chances = model.predict(data.features[_rows(fold.test)])
         loss = metrics.losses(data.labels[fold.test], chances)
-        days = ((data.frame["event_time"].iloc[fold.test] - fold.test_start) // timedelta(days=1)).to_numpy()
-        blocks = pd.Series(loss).groupby(days, sort=True).mean()
-        yield FoldScore(float(loss.mean()), len(loss), tuple(float(value) for value in blocks),
-                        len(folds) - fold.number - 1, chances)
+        day, count = _days(data, fold)
+        blocks = np.bincount(day, loss) / count
+        yield FoldScore(float(loss.mean()), len(loss), tuple(blocks.tolist()), len(folds) - fold.number - 1, chances,
+                        columns=None if model.columns is None else len(model.columns))
+
+
+def newest_part(data: Matrix, fold: Fold, share: float) -> IntArray:
+    """The rows of the newest ``share`` of a fold's training window; all of them where that part has not both classes,
+    or fewer than ``MIN_TRAIN_ROWS`` rows."""
+    times = data.frame["event_time"].iloc[fold.train]
+    start = times.max() - (times.max() - times.min()) * share
+    rows: IntArray = fold.train[(times >= start).to_numpy()]
+    enough = len(rows) >= MIN_TRAIN_ROWS and len(np.unique(data.labels[rows])) == 2
+    return rows if enough else fold.train
 
 
 def tested_rows(data: Matrix, folds: Sequence[Fold]) -> pd.DataFrame:
@@ -86,39 +114,41 @@ def out_of_sample(data: Matrix, folds: Sequence[Fold], family: str, params: Mapp
     Args:
         keep: takes each fold's model, in the order of the folds.
     """
-    parts: list[pd.DataFrame] = []
-    first: Fitted | None = None
+    said: dict[str, list[Any]] = {name: [] for name in ("fold", "candidate", "base_rate", "persistence",
+                                                        "no_retraining", LEXICON)}
+    first: _Model | None = None
     for fold in folds:
-        rows = data.frame.iloc[fold.test]
         model = _fit(data, fold.train, family, params, seed)
         first = first or model
         if keep is not None:
-            keep.append(model)
+            keep.append(model.fitted)
+        asked = data.features[_rows(fold.test)]
         base_rate = float(data.labels[fold.train].mean())
-        part = rows[["symbol", "event_time", "available_at", "label_end", "y", "forward_return"]].copy()
-        part["y"] = part["y"].astype("float64")
-        part["fold"] = fold.number
-        part["candidate"] = model.predict(data.features[fold.test])
-        part["base_rate"] = base_rate
-        part["persistence"] = _persistence(data, fold, base_rate)
-        part["no_retraining"] = first.predict(data.features[fold.test])
+        said["fold"].append(np.full(len(fold.test), fold.number))
+        said["candidate"].append(model.predict(asked))
+        said["base_rate"].append(np.full(len(fold.test), base_rate))
+        said["persistence"].append(_persistence(data, fold, base_rate))
+        said["no_retraining"].append(said["candidate"][-1] if model is first else first.predict(asked))
         if COMPOUND in data.frame:
-            part[LEXICON] = _lexicon(data, fold)
-        parts.append(part)
+            said[LEXICON].append(_lexicon(data, fold))
+    # Put together once: a column more in each fold's frame would cost as much as rounds of boosting.
+    rows = data.frame[["symbol", "event_time", "available_at", "label_end", "y", "forward_return"]].iloc[
+        np.concatenate([fold.test for fold in folds])].reset_index(drop=True).astype({"y": "float64"})
+    values = pd.DataFrame({name: np.concatenate(parts) for name, parts in said.items() if parts})
     columns = [*EVIDENCE_COLUMNS, *((LEXICON,) if COMPOUND in data.frame else ())]
-    found = pd.concat(parts, ignore_index=True)[columns]
+    found = pd.concat([rows, values], axis=1)[columns]
     return found.sort_values(["event_time", "symbol"], ignore_index=True)
 
 
 def final(data: Matrix, line: Line, family: str, params: Mapping[str, Any],
-          seed: int) -> tuple[Fitted, np.ndarray[Any, np.dtype[np.int64]]]:
+          seed: int) -> tuple[Fitted, IntArray]:
     """The model for production, fitted on the last ``train_days`` (all rows when expanding); with its row positions."""
     times = data.frame["event_time"]
     rows = np.arange(len(times))
     if line.walk_forward.scheme == "rolling":
         start = times.max() + line.bar - timedelta(days=line.walk_forward.train_days)
         rows = np.flatnonzero((times >= start).to_numpy())
-    return _fit(data, rows, family, params, seed), rows
+    return _fit(data, rows, family, params, seed).fitted, rows
 
 
 def predicted(data: Matrix, train: Any, test: Any, family: str, params: Mapping[str, Any], seed: int) -> FloatArray:
@@ -126,8 +156,96 @@ def predicted(data: Matrix, train: Any, test: Any, family: str, params: Mapping[
     return _fit(data, train, family, params, seed).predict(data.features[test])
 
 
-def _fit(data: Matrix, rows: Any, family: str, params: Mapping[str, Any], seed: int) -> Fitted:
-    return families.get(family).fit(data.features[rows], data.labels[rows], data.names, params, seed)
+def own_columns(data: Matrix, model: Fitted) -> IntArray:
+    """Positions of the columns that a model looks at: all, unless some were chosen."""
+    place = {name: at for at, name in enumerate(data.names)}
+    return np.array([place[name] for name in model.feature_names], dtype=np.int64)
+
+
+def selections(data: Matrix, folds: Sequence[Fold], params: Mapping[str, Any], seed: int) -> pd.DataFrame | None:
+    """Which columns a configuration chooses in each fold: index ``feature``, one boolean column per fold number and
+    ``share``, how many of the folds chose it; the steadiest first. None if it takes all."""
+    chosen = [_chosen(data, fold.train, params, seed) for fold in folds]
+    every = np.arange(len(data.names))
+    found = {fold.number: np.isin(every, columns) for fold, columns in zip(folds, chosen, strict=True)
+             if columns is not None}
+    if not found:
+        return None
+    table = pd.DataFrame(found, index=pd.Index(data.names, name="feature"))
+    return table.assign(share=table.mean(axis=1)).sort_values("share", ascending=False, kind="stable")
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model and the positions of its columns (None: all)."""
+
+    fitted: Fitted
+    columns: IntArray | None
+
+    def predict(self, features: FloatArray) -> FloatArray:
+        return self.fitted.predict(features if self.columns is None else features[:, self.columns])
+
+
+def _fit(data: Matrix, rows: IntArray, family: str, params: Mapping[str, Any], seed: int,
+         choose: IntArray | None = None) -> _Model:
+    """Fit on ``rows``, with the columns that the selection finds on the rows ``choose`` (the same, if left out)."""
+    chosen = families.get(family)
+    columns = _chosen(data, rows if choose is None else choose, params, seed)
+    own = {key: value for key, value in params.items() if key != SELECTION}
+    span, names = _rows(rows), data.names if columns is None else tuple(data.names[column] for column in columns)
+
+    def make() -> Any:
+        features = data.features[span] if columns is None else np.ascontiguousarray(data.features[span][:, columns])
+        return prepare(chosen, features, data.labels[span], names, seed)
+
+    if not isinstance(chosen, Preparing):
+        return _Model(fit_prepared(chosen, make(), own, seed), columns)
+    key = (family, seed, None if columns is None else columns.tobytes(), *_key(rows))
+    prepared = data.kept.get(key, make, len(rows) * len(names))
+    return _Model(fit_prepared(chosen, prepared, own, seed), columns)
+
+
+def _chosen(data: Matrix, rows: IntArray, params: Mapping[str, Any], seed: int) -> IntArray | None:
+    """The columns that a configuration's selection finds on these training rows, and on nothing else; None: all."""
+    way = str(params.get(SELECTION, selection.NONE))
+    if way == selection.NONE:
+        return None
+
+    def make() -> IntArray:
+        ordered = rows[np.argsort(data.frame["event_time"].iloc[rows].to_numpy(), kind="stable")]
+        span = _rows(ordered)
+        features, labels = data.features[span], data.labels[span]
+        check(features, labels, data.names)
+        times = data.frame.iloc[ordered]
+        found = selection.Rows(features, labels, times["event_time"], times["label_end"])
+        return np.flatnonzero(selection.get(way)(found, seed))
+
+    columns: IntArray = data.kept.get(("columns", way, seed, *_key(rows)), make, 8 * len(data.names))
+    return columns
+
+
+def _days(data: Matrix, fold: Fold) -> tuple[IntArray, IntArray]:
+    """The day of each test row, counted from 0 over the days that have rows, and the number of rows of each day."""
+    def make() -> tuple[IntArray, IntArray]:
+        days = ((data.frame["event_time"].iloc[fold.test] - fold.test_start) // timedelta(days=1)).to_numpy()
+        _, day, count = np.unique(days, return_inverse=True, return_counts=True)
+        return day, count
+
+    found: tuple[IntArray, IntArray] = data.kept.get(("days", fold.test_start, *_key(fold.test)), make,
+                                                     8 * len(fold.test))
+    return found
+
+
+def _rows(rows: IntArray) -> Any:
+    """The same rows as a slice where they lie side by side: a view needs no copy."""
+    whole = len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all()
+    return slice(int(rows[0]), int(rows[-1]) + 1) if whole else rows
+
+
+def _key(rows: IntArray) -> tuple[Any, ...]:
+    """What tells these rows from others of the same matrix."""
+    span = _rows(rows)
+    return (span.start, span.stop) if isinstance(span, slice) else (hashlib.sha256(rows.tobytes()).digest(),)
 
 
 def _lexicon(data: Matrix, fold: Fold) -> FloatArray:

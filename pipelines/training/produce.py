@@ -76,9 +76,11 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
                 for name, value in (("rows", len(data.labels)), ("features", len(data.names)),
                                     ("train_rows", len(rows)), ("evidence_rows", len(evidence))))]
     undefined = metrics.undefined(evidence["y"], evidence["candidate"])
-    explanation = explain.explain(model, family, data.features[rows])
+    seen = np.ascontiguousarray(data.features[rows][:, fit.own_columns(data, model)])
+    explanation = explain.explain(model, family, seen)
     trained_through = trained["label_end"].max()
     finished = sum(trial.state in ("complete", "pruned") for trial in trials)
+    made = finished + int((session.warm or {}).get("trials", 0))  # with those that the first one had won against
     text = card.write(card.Facts(
         line=line, as_of=session.as_of, reason=session.reason, family=family_name, params=best.params, trials=finished,
         snapshot_digest=session.snapshot_digest, model_content=model.fingerprint(), git_commit=lineage.git_commit(),
@@ -93,14 +95,17 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
                      parameter_shares=search.importances(url, session.study), measures=measures, card=text,
                      fold_importance=explain.by_fold(models), forces=_forces(data, folds, models[-1]),
                      families=leaderboard.families(tried, trials, "On the search folds", session.seed))
+        chosen = fit.selections(data, folds.search, best.params, session.seed)
+        if chosen is not None:
+            chosen.to_csv(Path(directory, "selection.csv"))
         tracker.artifacts(session.run_id, Path(directory))
     tracker.params(session.run_id, {
         "family": family_name, **{f"model.{key}": value for key, value in best.params.items()}})
     tracker.trials(line, session.run_id, search.ranked(trials)[:line.search.nested_runs])
-    source, file_digest = tracker.model(line, session.run_id, model, family, _example(data.features[rows]))
+    source, file_digest = tracker.model(line, session.run_id, model, family, _example(seen))
     outcome = {
         tags.RUN: session.run_id, tags.FAMILY: family_name, tags.TRAINED_THROUGH: trained_through.isoformat(),
-        tags.EVIDENCE: evidence_ref.digest, tags.SEARCH: search_ref.digest, tags.TRIALS: str(finished),
+        tags.EVIDENCE: evidence_ref.digest, tags.SEARCH: search_ref.digest, tags.TRIALS: str(made),
         tags.MODEL_FILE: file_digest, tags.MODEL_CONTENT: model.fingerprint(),
         **({} if rule is None else {tags.THRESHOLD: repr(rule.threshold)})}
     tracker.measures(session.run_id, measures, {
@@ -116,7 +121,7 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
 def _forces(data: fit.Matrix, folds: Plan, model: Fitted) -> tuple[explain.Force, ...]:
     """Single predictions of the last evidence fold by its own model, which has not seen these rows."""
     rows = folds.evidence[-1].test
-    return explain.forces(model, data.frame.iloc[rows], data.features[rows])
+    return explain.forces(model, data.frame.iloc[rows], data.features[rows][:, fit.own_columns(data, model)])
 
 
 def search_frame(warehouse: Warehouse, searched: pd.DataFrame, trials: Sequence[search.TrialRecord]) -> pd.DataFrame:

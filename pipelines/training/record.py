@@ -284,6 +284,11 @@ class Tracker:
         with vendor_errors(self.url):
             return dict(self._client.get_run(run_id).data.tags)
 
+    def logged(self, run_id: str) -> dict[str, str]:
+        """The run's parameters, as text."""
+        with vendor_errors(self.url):
+            return dict(self._client.get_run(run_id).data.params)
+
     def running(self, line: Line) -> list[tuple[str, datetime, dict[str, str]]]:
         """(run id, start in UTC, tags) of the line's trainings that MLflow shows as RUNNING."""
         query = f"attributes.status = 'RUNNING' and tags.`{tags.KIND}` = 'training'"

@@ -2,93 +2,75 @@
 
 Several workers share one study on PostgreSQL. Who may start a trial is decided under an advisory lock, so that the
 study ends with exactly its budget of finished (complete or pruned) trials, however many workers there are. A worker's
-trial beats like a heart; when the beat stops for ``GRACE`` seconds the trial is failed and queued again with its
-parameters, by whichever worker looks next.
+trial beats like a heart; when the beat stops for ``GRACE`` seconds the trial is failed, and whichever worker looks next
+runs its place in the budget again, with the same parameters.
 
-Sampler: multivariate TPE, with the parameters of each family as a group of their own (Bergstra et al. 2011; Falkner
-et al. 2018). It is seeded by the study's seed and the trial's place in the budget. Pruner: Wilcoxon's signed-rank test,
-paired over blocks of test rows, against the best trial so far. Both have seen the rounds before the trial's own only
-(``search_rounds``), so the same snapshot has the same winner, however many workers there are.
+The first places are given: the configuration of an earlier training, if there is one, then each family's defaults. The
+others are drawn by multivariate TPE, with the parameters of each family as a group of their own (Bergstra et al. 2011;
+Falkner et al. 2018), seeded by the study's seed and the place. Pruner: Wilcoxon's signed-rank test, paired over blocks
+of test rows, against the best trial so far; with ``halving`` also by rank, at the first folds. All have seen the places
+up to ``ahead`` before the trial's own only (``search_rounds``), so the same snapshot has the same winner, however many
+workers there are.
 """
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import optuna
 import sqlalchemy as sa
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
-from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
+from optuna.storages import RDBStorage, fail_stale_trials
+from optuna.storages._heartbeat import get_heartbeat_thread
 from optuna.trial import FrozenTrial, TrialState
 
-from pipelines.contracts.ports import FloatArray
 from pipelines.errors import StoreUnavailable, TrainingError
 from pipelines.training import families
-from pipelines.training.search_rounds import ATTRIBUTE, ROUND, RoundPruner, RoundSampler, next_slot
+from pipelines.training.search_rounds import FINISHED, PLACE, PlaceSampler, before
+from pipelines.training.trial import (
+    SELECTION,
+    Evaluate,
+    FoldScore,
+    Keep,
+    Start,
+    TrialRecord,
+    best,
+    goes_on,
+    is_rung,
+    next_place,
+    ranked,
+    worse,
+)
+
+__all__ = ["Evaluate", "FoldScore", "Keep", "Start", "TrialRecord", "best", "create", "delete", "importances",
+           "ranked", "records", "run"]
 
 HEARTBEAT = 5
 GRACE = 20
-#: A trial that killed its worker this often is not started again: another one takes its place.
+#: A trial that killed its worker is started again this often; then another one takes its place.
 MAX_RETRIES = 2
+#: Trials that may run at once, unless the line says otherwise.
+AHEAD = 4
 POLL = 0.25
 PRUNE_P = 0.1
 
-_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-
-
-@dataclass(frozen=True)
-class FoldScore:
-    """One fold of one trial: mean log loss in nats over ``rows`` test rows, and the same for each block of the fold
-    (a day, say); the blocks are what the pruner pairs. ``predictions``: P(y = 1) of each test row. ``remaining`` folds
-    are still to come."""
-
-    loss: float
-    rows: int
-    blocks: tuple[float, ...]
-    remaining: int
-    predictions: FloatArray = field(default_factory=lambda: np.empty(0))
-
-
-class Keep(Protocol):
-    """Stores what a complete trial has predicted, fold after fold, and answers with the digest it is found by."""
-
-    def __call__(self, predictions: FloatArray) -> str: ...
-
-
-class Evaluate(Protocol):
-    """Scores one configuration, fold by fold, in the same order each time."""
-
-    def __call__(self, family: str, params: Mapping[str, Any]) -> Iterator[FoldScore]: ...
-
-
-@dataclass(frozen=True)
-class TrialRecord:
-    """One trial as plain data. ``value`` is the mean log loss over all folds (None unless complete); ``state`` is one
-    of complete, pruned, failed, running, waiting; ``fold_losses`` as far as it came; ``predictions`` the digest under
-    which a complete trial's predictions were kept."""
-
-    number: int
-    state: str
-    value: float | None
-    family: str | None
-    params: Mapping[str, Any]
-    fold_losses: tuple[float, ...]
-    seconds: float | None
-    predictions: str | None = None
-
+#: User attributes: of a study its first configurations; of a trial what is noted at its end, or that an error ended
+#: it.
+_FIRST, _NOTES, _BROKEN = "first", "notes", "broken"
 
 _STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
            TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}
 
 
-def create(url: str, name: str, family_names: Sequence[str]) -> None:
-    """Make the study ``name`` with one default trial queued for each family; a study that exists stays as it is.
+def create(url: str, name: str, family_names: Sequence[str], warm: Start | None = None) -> None:
+    """Make the study ``name``, which starts with ``warm`` (if its family is one of these) and one default trial of each
+    family; a study that exists stays as it is.
 
     Args:
         url: SQLAlchemy URL of the PostgreSQL database that holds the studies.
@@ -96,24 +78,30 @@ def create(url: str, name: str, family_names: Sequence[str]) -> None:
     Raises:
         StoreUnavailable: the database cannot be reached.
     """
+    first = [Start(family, families.get(family).defaults) for family in family_names]
+    if warm is not None and warm.family in family_names:
+        first = [warm, *(start for start in first if start != warm)]
     with _storage(url) as storage, _lock(storage, name):
         try:
             study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
         except optuna.exceptions.DuplicatedStudyError:
             study = optuna.load_study(storage=storage, study_name=name)
-        fixed = (trial.system_attrs.get("fixed_params", {}) for trial in study.get_trials(deepcopy=False))
-        queued = {params.get("family") for params in fixed}
-        for family in family_names:
-            if family not in queued:
-                defaults = families.get(family).defaults
-                study.enqueue_trial({"family": family} | {f"{family}.{key}": value for key, value in defaults.items()})
+        if _FIRST not in study.user_attrs:
+            study.set_user_attr(_FIRST, [{"family": start.family, "params": dict(start.params)} for start in first])
 
 
 def run(url: str, name: str, *, family_names: Sequence[str], trials: int, seed: int, evaluate: Evaluate,
-        keep: Keep | None = None, grace: int = GRACE) -> int:
+        keep: Keep | None = None, grace: int = GRACE, ahead: int = AHEAD, halving: bool = False,
+        selections: Sequence[str] = ()) -> int:
     """Work on the study until it holds ``trials`` finished trials; returns how many of them this worker finished.
 
     When the rest of the budget is in other workers' hands it waits for them, ready to take over what they drop.
+
+    Args:
+        ahead: how many trials may run at once; part of what decides the winner, which the number of workers is not.
+        halving: stop the worse half of the trials at each rung (``trial.is_rung``, and any look before the first fold).
+        selections: ways to choose columns, for a trial to try as its parameter ``selection``; the only one is always
+            taken.
 
     Raises:
         TrainingError: there is no such study, or every retry of a trial failed.
@@ -121,20 +109,25 @@ def run(url: str, name: str, *, family_names: Sequence[str], trials: int, seed: 
         Exception: whatever ``evaluate`` raises; the trial is marked failed and does not count.
     """
     done = 0
+    asked = _Asked(tuple(family_names), tuple(selections), evaluate, keep, halving, seed)
     with _storage(url, grace) as storage:
         study = _load(storage, name)
+        first = study.user_attrs.get(_FIRST, [])
         while True:
             with _lock(storage, name) as lock:
                 _reclaim(study, storage)
-                states = [trial.state for trial in study.get_trials(deepcopy=False)]
-                finished = sum(state in _FINISHED for state in states)
-                if finished >= trials:
+                found = study.get_trials(deepcopy=False)
+                finished, running = _held(found, FINISHED), _held(found, (TrialState.RUNNING,))
+                if len(finished) >= trials:
                     return done
-                slot = next_slot(states, trials)
-                if slot is not None:
-                    study.sampler = _sampler(seed, slot, 2 * len(family_names) + 2)
-                    study.pruner = _pruner(slot)
-                    done += _one_trial(study, storage, slot, family_names, evaluate, keep, lock.release)
+                place = next_place(finished, running, trials, ahead)
+                if place is not None:
+                    trial = storage.create_new_trial(study._study_id)
+                    storage.set_trial_user_attr(trial, PLACE, place)
+                    storage.record_heartbeat(trial)
+                    lock.release()
+                    seen = before(found, place - ahead)
+                    done += _run(storage, trial, asked, _sampler(first, found, seen, place, asked), seen)
                     continue
             time.sleep(POLL)
 
@@ -148,24 +141,6 @@ def records(url: str, name: str) -> list[TrialRecord]:
     """
     with _storage(url) as storage:
         return [_record(trial) for trial in _load(storage, name).get_trials(deepcopy=False)]
-
-
-def best(found: Sequence[TrialRecord]) -> TrialRecord:
-    """The complete trial with the lowest loss; the older one when two are equal.
-
-    Raises:
-        TrainingError: no trial is complete.
-    """
-    complete = ranked(found)
-    if not complete:
-        raise TrainingError(f"none of {len(found)} trials is complete; look at the workers' logs for the reason")
-    return complete[0]
-
-
-def ranked(found: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The complete trials, best first."""
-    complete = [record for record in found if record.value is not None]
-    return sorted(complete, key=lambda record: (record.value or 0.0, record.number))
 
 
 def importances(url: str, name: str) -> dict[str, float]:
@@ -245,8 +220,8 @@ def _connect(url: str, grace: int) -> RDBStorage:
     options = "-c timezone=utc -c synchronous_commit=off"
     engine_kwargs = {"pool_size": 3, "pool_pre_ping": True, "connect_args": {"options": options}}
     arguments: dict[str, Any] = {
-        "engine_kwargs": engine_kwargs, "heartbeat_interval": max(1, min(HEARTBEAT, grace // 3)), "grace_period": grace,
-        "heartbeat_stale_trial_callback": RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES)}
+        "engine_kwargs": engine_kwargs, "heartbeat_interval": max(1, min(HEARTBEAT, grace // 3)),
+        "grace_period": grace}
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.connect() as connection, connection.begin():
         # Two workers that both find no tables would both create them, and one would fail.
@@ -265,21 +240,32 @@ def _load(storage: RDBStorage, name: str) -> optuna.Study:
         raise TrainingError(f"there is no study {name!r}; open the training again") from error
 
 
-def _sampler(seed: int, slot: int, start: int) -> RoundSampler:
-    state = int(np.random.SeedSequence([seed, slot]).generate_state(1)[0])
+def _sampler(first: Sequence[Mapping[str, Any]], found: Sequence[FrozenTrial], seen: Sequence[FrozenTrial],
+             place: int, asked: _Asked) -> PlaceSampler:
+    """What draws for a place, the same each time: a given configuration, or TPE. When the place has failed by an error,
+    or has killed its workers too often, something else is drawn."""
+    failed = [trial for trial in found if trial.state == TrialState.FAIL and trial.user_attrs.get(PLACE) == place]
+    broken = sum(_BROKEN in trial.user_attrs for trial in failed)
+    turn = broken + (len(failed) - broken) // (MAX_RETRIES + 1)
+    given = None
+    if place < len(first) and not turn:
+        family, params = first[place]["family"], first[place]["params"]
+        given = {"family": family} | {
+            key if key == SELECTION else f"{family}.{key}": value for key, value in params.items()}
+    state = int(np.random.SeedSequence([asked.seed, place, *([turn] if turn else [])]).generate_state(1)[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return RoundSampler(slot // ROUND, seed=state, multivariate=True, group=True, n_startup_trials=start)
+        return PlaceSampler(seen, given, seed=state, multivariate=True, group=True,
+                            n_startup_trials=2 * len(asked.families) + 2)
 
 
-def _pruner(slot: int) -> RoundPruner:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return RoundPruner(slot // ROUND, p_threshold=PRUNE_P)
+def _held(found: Sequence[FrozenTrial], states: Sequence[TrialState]) -> set[int]:
+    """The places of the trials in these states."""
+    return {int(trial.user_attrs[PLACE]) for trial in found if trial.state in states and PLACE in trial.user_attrs}
 
 
 def _reclaim(study: optuna.Study, storage: RDBStorage) -> None:
-    """Fail and queue again the trials of dead workers. Call it with the lock held."""
+    """Fail the trials of dead workers. Call it with the lock held."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         fail_stale_trials(study)
@@ -288,60 +274,90 @@ def _reclaim(study: optuna.Study, storage: RDBStorage) -> None:
                     "USING (trial_id) WHERE s.study_name = :name AND t.state = 'RUNNING' AND h.trial_id IS NULL")
     with storage.engine.connect() as connection:
         orphans = connection.execute(query, {"name": study.study_name}).scalars().all()
-    retry = storage.get_heartbeat_stale_trial_callback()
     for number in orphans:
-        failed = study.tell(number, state=TrialState.FAIL)
-        if retry is not None:
-            retry(study, failed)
+        study.tell(number, state=TrialState.FAIL)
 
 
-def _one_trial(study: optuna.Study, storage: RDBStorage, slot: int, family_names: Sequence[str], evaluate: Evaluate,
-               keep: Keep | None, started: Callable[[], None]) -> int:
-    """Run one trial; 1 if it finished, 0 if it was taken from us because our heart stood still for too long."""
-    ours: list[int] = []
-    failures: list[Exception] = []
+@dataclass(frozen=True)
+class _Asked:
+    """What a search is asked for, the same for all of its trials."""
 
-    def objective(trial: optuna.Trial) -> float:
-        ours.append(trial.number)
-        storage.record_heartbeat(trial._trial_id)
-        trial.set_user_attr(ATTRIBUTE, slot // ROUND)
-        started()
-        family = trial.suggest_categorical("family", list(family_names))
-        params = families.get(family).space(_Prefixed(trial, family))
-        scores: list[FoldScore] = []
-        pruned = False
-        for score in _noting(evaluate(family, params), failures):
-            first = sum(len(earlier.blocks) for earlier in scores)
-            for step, value in enumerate(score.blocks, start=first):
-                trial.report(value, step)
-            scores.append(score)
-            pruned = score.remaining > 0 and trial.should_prune()  # the last fold is paid for: keep its result
-            if pruned:
-                break
-        trial.set_user_attr("fold_losses", [score.loss for score in scores])
-        if pruned:
-            raise optuna.TrialPruned
-        if keep is not None:
-            trial.set_user_attr("predictions", keep(np.concatenate([score.predictions for score in scores])))
-        return sum(score.loss * score.rows for score in scores) / sum(score.rows for score in scores)
+    families: tuple[str, ...]
+    selections: tuple[str, ...]
+    evaluate: Evaluate
+    keep: Keep | None
+    halving: bool
+    seed: int
 
+
+def _run(storage: RDBStorage, trial: int, asked: _Asked, sampler: PlaceSampler, seen: Sequence[FrozenTrial]) -> int:
+    """Run the trial of this id; 1 if it finished, 0 if it was taken from us because our heart stood still for too
+    long."""
     try:
-        study.optimize(objective, n_trials=1)
-    except (UpdateFinishedTrialError, ValueError, AssertionError):
-        # Optuna meets a trial that somebody else has failed with one of these three.
-        if failures or not ours or study.get_trials(deepcopy=False)[ours[0]].state != TrialState.FAIL:
-            raise
+        with get_heartbeat_thread(trial, storage):
+            try:
+                family, params = _draw(storage, trial, asked, sampler)
+                scores, notes, stopped = _scored(asked.evaluate(family, params), asked.halving, seen)
+                if asked.keep is not None and not stopped:
+                    notes["predictions"] = asked.keep(np.concatenate([score.predictions for score in scores]))
+            except BaseException as error:
+                with suppress(UpdateFinishedTrialError):
+                    if isinstance(error, Exception):
+                        storage.set_trial_user_attr(trial, _BROKEN, True)
+                    storage.set_trial_state_values(trial, TrialState.FAIL)
+                raise
+        value = sum(score.loss * score.rows for score in scores) / max(1, sum(score.rows for score in scores))
+        storage.set_trial_user_attr(trial, _NOTES, notes)
+        if stopped and scores:  # by how far they came, and by what: the order in which TPE takes the pruned ones
+            storage.set_trial_intermediate_value(trial, len(scores), value)
+        return int(storage.set_trial_state_values(
+            trial, TrialState.PRUNED if stopped else TrialState.COMPLETE, None if stopped else [value]))
+    except UpdateFinishedTrialError:
         return 0
-    return 1
 
 
-def _noting(scores: Iterator[FoldScore], failures: list[Exception]) -> Iterator[FoldScore]:
-    """Pass the scores on and keep the error that ends them, to tell it from Optuna's own."""
-    try:
-        yield from scores
-    except Exception as error:
-        failures.append(error)
-        raise
+def _draw(storage: RDBStorage, trial: int, asked: _Asked, sampler: PlaceSampler) -> tuple[str, dict[str, Any]]:
+    """A configuration for a trial, and a note of it. It is drawn in memory: a study asks its database each time."""
+    draft = optuna.create_study(sampler=sampler, direction="minimize").ask()
+    family = draft.suggest_categorical("family", list(asked.families))
+    params = families.get(family).space(_Prefixed(draft, family))
+    if asked.selections:
+        params[SELECTION] = draft.suggest_categorical(SELECTION, list(asked.selections))
+    for name, value in draft.params.items():
+        distribution = draft.distributions[name]
+        storage.set_trial_param(trial, name, distribution.to_internal_repr(value), distribution)
+    return family, params
+
+
+def _scored(coming: Iterator[FoldScore], halving: bool,
+            seen: Sequence[FrozenTrial]) -> tuple[list[FoldScore], dict[str, Any], bool]:
+    """Every fold of a trial as far as it gets, what to note of it, and whether it was stopped before its end."""
+    complete = [other for other in seen if other.value is not None and other.state == TrialState.COMPLETE]
+    best_blocks = min(complete, key=lambda other: cast(float, other.value)).user_attrs[_NOTES]["blocks"] if complete \
+        else []
+    reached = [other.user_attrs.get(_NOTES, {}).get("rungs", []) for other in seen]
+    scores: list[FoldScore] = []
+    blocks: list[float] = []
+    rungs: list[float] = []
+    stopped = False
+    for score in coming:
+        whole = score.history >= 1
+        if whole:
+            scores.append(score)
+            blocks += score.blocks
+        if score.remaining == 0:  # the last fold is paid for: keep its result
+            break
+        stopped = whole and bool(best_blocks) and worse(blocks, best_blocks, PRUNE_P)
+        if halving and (not whole or is_rung(len(scores))):
+            judged = scores if whole else [score]
+            rungs.append(sum(one.loss * one.rows for one in judged) / sum(one.rows for one in judged))
+            at = len(rungs) - 1
+            stopped = stopped or not goes_on(rungs[at], [other[at] for other in reached if len(other) > at])
+        if stopped:
+            break
+    notes: dict[str, Any] = {"fold_losses": [score.loss for score in scores], "blocks": blocks, "rungs": rungs,
+                             "columns": [score.columns for score in scores if score.columns is not None]}
+    return scores, notes, stopped
 
 
 class _Prefixed:
@@ -366,5 +382,7 @@ def _record(trial: FrozenTrial) -> TrialRecord:
     params = {key.removeprefix(f"{family}."): value for key, value in trial.params.items() if key != "family"}
     seconds = trial.duration.total_seconds() if trial.duration is not None else None
     value = trial.value if trial.state == TrialState.COMPLETE else None
-    return TrialRecord(trial.number, _STATES[trial.state], value, family, params,
-                       tuple(trial.user_attrs.get("fold_losses", ())), seconds, trial.user_attrs.get("predictions"))
+    notes = trial.user_attrs.get(_NOTES, {})
+    return TrialRecord(trial.number, _STATES[trial.state], value, family, params, tuple(notes.get("fold_losses", ())),
+                       seconds, notes.get("predictions"), trial.user_attrs.get(PLACE), tuple(notes.get("rungs", ())),
+                       tuple(notes.get("columns", ())))

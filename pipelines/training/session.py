@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from pipelines.errors import TrainingError
@@ -12,7 +12,8 @@ from pipelines.errors import TrainingError
 @dataclass(frozen=True)
 class Session:
     """One training under way; ``dataclasses.asdict`` gives JSON, :meth:`from_dict` takes it back. ``as_of`` is
-    ISO 8601 UTC."""
+    ISO 8601 UTC. ``warm``: the configuration that the search starts with (``warm_start.Warm`` as plain data), found
+    once when the training was opened, or None."""
 
     line: str
     run_id: str
@@ -23,6 +24,7 @@ class Session:
     reason: str
     trials: int
     seed: int
+    warm: Mapping[str, Any] | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Session:
@@ -31,8 +33,7 @@ class Session:
         Raises:
             TrainingError: a field is missing.
         """
-        names = [field.name for field in fields(cls)]
-        missing = [name for name in names if name not in values]
+        missing = [field.name for field in fields(cls) if field.default is MISSING and field.name not in values]
         if missing:
             raise TrainingError(f"the session lacks {', '.join(missing)}; open the training again")
-        return cls(**{name: values[name] for name in names})
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})

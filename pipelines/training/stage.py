@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pipelines.contracts.records import Candidate, RequestState, RetrainRequest
 from pipelines.errors import Conflict, LeakFound, TidemarkError, TrainingError
 from pipelines.features import catalog, snapshot
 from pipelines.store import Warehouse, ledger
-from pipelines.training import audit, fit, lineage, produce, search
+from pipelines.training import audit, fit, lineage, produce, search, warm_start
 from pipelines.training.record import Registered, Tracker
 from pipelines.training.session import Session
 from pipelines.validation.splits import plan
@@ -32,6 +33,8 @@ __all__ = ["Session", "abort", "claim_duration", "conclude", "give_back", "inspe
 
 #: Value of the tag of an audit that has found nothing.
 AUDITED = "passed"
+#: Share of the history that the first look of a halved search learns from.
+HISTORY = 0.25
 
 
 def claim_duration(line: Line) -> timedelta:
@@ -53,19 +56,22 @@ def open_training(warehouse: Warehouse, settings: Settings, line: Line, request:
     try:
         ref, frame = snapshot.training(warehouse, line, request.as_of)
         data = fit.matrix(frame)
-        plan(line, frame)  # refuse before anything is opened
+        folds = plan(line, frame)  # refuse before anything is opened
         tracker = Tracker(settings)
+        warm = warm_start.find(warehouse, tracker, line, request.as_of, folds) if line.search.warm_start else None
         for run_id, _, run_tags in tracker.running(line):
             if request.id is not None and run_tags.get(tags.REQUEST) == str(request.id):
                 tracker.fail(run_id, "another attempt at the same request has taken over")
         as_of = request.as_of.isoformat()
         run_id = tracker.start(
             line, f"{line.name} {request.as_of:%Y-%m-%d %H:%M}", _run_tags(line, request, ref.digest),
-            {**_flat(line.model_dump(mode="json", exclude={"name", "title", "owner"})), "as_of": as_of},
+            {**_flat(line.model_dump(mode="json", exclude={"name", "title", "owner"})), "as_of": as_of,
+             **({"warm_start.version": warm.version, "warm_start.trials": warm.trials} if warm else {})},
             ref, dict.fromkeys(data.names, "double"))
         study = f"{line.name}/{run_id}"
         try:
-            search.create(settings.require("optuna_url"), study, line.search.families)
+            search.create(settings.require("optuna_url"), study, line.search.families,
+                          warm.start if warm else None)
         except BaseException as error:
             tracker.fail(run_id, f"could not be opened: {error}")
             raise
@@ -74,7 +80,7 @@ def open_training(warehouse: Warehouse, settings: Settings, line: Line, request:
             give_back(warehouse, request.id, str(error), at)
         raise
     return Session(line.name, run_id, study, ref.digest, as_of, request.id, str(request.reason), line.search.trials,
-                   line.search.seed)
+                   line.search.seed, asdict(warm) if warm else None)
 
 
 def run_trials(warehouse: Warehouse, settings: Settings, line: Line, session: Session, worker: int) -> int:
@@ -86,13 +92,16 @@ def run_trials(warehouse: Warehouse, settings: Settings, line: Line, session: Se
     data, folds = produce.load(warehouse, line, session)
 
     def evaluate(family: str, params: Mapping[str, Any]) -> Iterator[search.FoldScore]:
-        return fit.score_folds(data, folds.search, family, params, session.seed)
+        return fit.score_folds(data, folds.search, family, params, session.seed,
+                               look=HISTORY if line.search.halving == "history" else None)
 
     def keep(predictions: FloatArray) -> str:
         return produce.keep_trial(warehouse, line, folds, fit.tested_rows(data, folds.search), predictions)
 
     return search.run(settings.require("optuna_url"), session.study, family_names=line.search.families,
-                      trials=session.trials, seed=session.seed, evaluate=evaluate, keep=keep)
+                      trials=session.trials, seed=session.seed, evaluate=evaluate, keep=keep, ahead=line.search.ahead,
+                      halving=line.search.halving != "none",
+                      selections=() if line.search.selection == ("none",) else line.search.selection)
 
 
 def inspect(warehouse: Warehouse, settings: Settings, line: Line, session: Session) -> str:

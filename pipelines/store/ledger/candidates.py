@@ -75,6 +75,14 @@ def last_training(connection: Connection, line: str) -> datetime | None:
     ).scalar_one_or_none()
 
 
+def last_candidate(connection: Connection, line: str, *, as_of: datetime) -> Candidate | None:
+    """The newest version (by number) of those trained as of no later than a time."""
+    row = connection.execute(
+        select(table).where(table.c.line == line, table.c.as_of <= as_of).order_by(table.c.version.desc()).limit(1)
+    ).one_or_none()
+    return None if row is None else _candidate(row)
+
+
 def add_verdict(connection: Connection, line: str, version: int, verdict: Verdict, *, as_of: datetime,
                 at: datetime) -> int:
     """Append a verdict; its number. Saying again what was said last changes nothing.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -60,6 +61,49 @@ class Family(Protocol):
             UnsafeArtifact: the file is not of this family's format or holds types that are not on its list.
         """
         ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """What a family may offer beyond :class:`Family`: the part of a fit that depends on the rows and the seed and not
+    on the parameters (binning, say), done once for many fits. ``fit`` has to be ``fit_prepared(prepare(...))``: the
+    same bytes, whichever way is taken."""
+
+    def prepare(self, features: FloatArray, labels: FloatArray, feature_names: tuple[str, ...], seed: int) -> Any:
+        """What :meth:`fit_prepared` needs of these rows; it may not be changed by a fit.
+
+        Raises:
+            TrainingError: rows that cannot be learned, as ``fit`` says (:func:`check`).
+        """
+        ...
+
+    def fit_prepared(self, prepared: Any, params: Mapping[str, Any], seed: int) -> Fitted:
+        """Fit on prepared rows; one thread; same seed, same model."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Training rows for a family that prepares nothing."""
+
+    features: FloatArray
+    labels: FloatArray
+    feature_names: tuple[str, ...]
+
+
+def prepare(family: Family, features: FloatArray, labels: FloatArray, feature_names: tuple[str, ...],
+            seed: int) -> Any:
+    """The training rows as ``family`` likes them, for :func:`fit_prepared`."""
+    if isinstance(family, Preparing):
+        return family.prepare(features, labels, feature_names, seed)
+    return Rows(features, labels, feature_names)
+
+
+def fit_prepared(family: Family, prepared: Any, params: Mapping[str, Any], seed: int) -> Fitted:
+    """``family.fit`` on what :func:`prepare` made, bit for bit."""
+    if isinstance(family, Preparing):
+        return family.fit_prepared(prepared, params, seed)
+    return family.fit(prepared.features, prepared.labels, prepared.feature_names, params, seed)
 
 
 def requirements(family: Family) -> list[str]:

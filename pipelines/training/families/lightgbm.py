@@ -67,12 +67,20 @@ class LightGBMFamily:
 
     def fit(self, features: FloatArray, labels: FloatArray, feature_names: tuple[str, ...],
             params: Mapping[str, Any], seed: int) -> Fitted:
+        return self.fit_prepared(self.prepare(features, labels, feature_names, seed), params, seed)
+
+    def prepare(self, features: FloatArray, labels: FloatArray, feature_names: tuple[str, ...],
+                seed: int) -> lgb.Dataset:
+        """The rows in bins: a fifth to two fifths of a short fit. Without LightGBM's own filter, which would tie the
+        bins to one ``min_data_in_leaf``."""
         check(features, labels, feature_names)
-        settings = {"objective": "binary", "deterministic": True, "force_row_wise": True, "num_threads": 1,
-                    "seed": seed, "verbosity": -1, "max_bin": 63, "bagging_freq": 1,
-                    **{key: value for key, value in params.items() if key != "rounds"}}
-        rows = lgb.Dataset(features, labels, feature_name=list(feature_names), params=settings)
-        return Fitted(lgb.train(settings, rows, num_boost_round=int(params["rounds"])), feature_names)
+        rows = lgb.Dataset(features, labels, feature_name=list(feature_names), params=_settings(seed))
+        return rows.construct()
+
+    def fit_prepared(self, prepared: lgb.Dataset, params: Mapping[str, Any], seed: int) -> Fitted:
+        settings = {**_settings(seed), **{key: value for key, value in params.items() if key != "rounds"}}
+        booster = lgb.train(settings, prepared, num_boost_round=int(params["rounds"]))
+        return Fitted(booster, tuple(prepared.feature_name))
 
     def load(self, path: Path, feature_names: tuple[str, ...]) -> Fitted:
         source = artifact(path, "model.lgb")
@@ -83,6 +91,11 @@ class LightGBMFamily:
                                  ) from error
         check_width(source, booster.num_feature(), feature_names)
         return Fitted(booster, feature_names)
+
+
+def _settings(seed: int) -> dict[str, Any]:
+    return {"objective": "binary", "deterministic": True, "force_row_wise": True, "num_threads": 1, "seed": seed,
+            "verbosity": -1, "max_bin": 63, "feature_pre_filter": False, "bagging_freq": 1}
 
 
 FAMILY = LightGBMFamily()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import xgboost as xgb
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import UnsafeArtifact
 from pipelines.training.families.base import artifact, check, check_width, digest
+
+MAX_BIN = 64
 
 
 class Fitted:
@@ -42,6 +45,15 @@ class Fitted:
         return digest(self.family, self.feature_names, bytes(self._booster.save_raw("ubj")))
 
 
+@dataclass(frozen=True)
+class Binned:
+    """Training rows in bins. The names stand beside them: a matrix with names hands each of them over in every round of
+    boosting, which costs a fifth of the fit."""
+
+    rows: xgb.QuantileDMatrix
+    feature_names: tuple[str, ...]
+
+
 class XGBoostFamily:
     """Few, shallow, strongly regularised rounds."""
 
@@ -68,11 +80,22 @@ class XGBoostFamily:
 
     def fit(self, features: FloatArray, labels: FloatArray, feature_names: tuple[str, ...],
             params: Mapping[str, Any], seed: int) -> Fitted:
+        return self.fit_prepared(self.prepare(features, labels, feature_names, seed), params, seed)
+
+    def prepare(self, features: FloatArray, labels: FloatArray, feature_names: tuple[str, ...], seed: int) -> Binned:
+        """The rows in bins: a fifth to two fifths of a short fit, and a byte a cell."""
         check(features, labels, feature_names)
-        settings = {"objective": "binary:logistic", "tree_method": "hist", "max_bin": 64, "nthread": 1, "seed": seed,
-                    "verbosity": 0, **{key: value for key, value in params.items() if key != "rounds"}}
-        rows = xgb.DMatrix(features, label=labels, feature_names=list(feature_names), nthread=1)
-        return Fitted(xgb.train(settings, rows, num_boost_round=int(params["rounds"])), feature_names)
+        return Binned(xgb.QuantileDMatrix(features, label=labels, nthread=1, max_bin=MAX_BIN), feature_names)
+
+    def fit_prepared(self, prepared: Binned, params: Mapping[str, Any], seed: int) -> Fitted:
+        settings = {"objective": "binary:logistic", "tree_method": "hist", "max_bin": MAX_BIN, "nthread": 1,
+                    "seed": seed, "verbosity": 0, **{key: value for key, value in params.items() if key != "rounds"}}
+        booster = xgb.Booster(settings, [prepared.rows])  # as xgb.train, without its call-backs in every round
+        for number in range(int(params["rounds"])):
+            booster.update(prepared.rows, number)
+        booster.reset()
+        booster.feature_names = list(prepared.feature_names)
+        return Fitted(booster, prepared.feature_names)
 
     def load(self, path: Path, feature_names: tuple[str, ...]) -> Fitted:
         source = artifact(path, "model.ubj")

@@ -172,3 +172,17 @@ def test_a_line_that_learns_from_trades() -> None:
 def test_what_makes_no_sense_for_trades_is_refused_with_its_remedy(old: str, new: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         parse_line(TRADES.replace(old, new))
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("", ("none",)), ('selection = "rfecv"', ("rfecv",)), ('selection = ["none", "stability"]', ("none", "stability"))])
+def test_columns_are_chosen_one_way_or_as_each_trial_chooses(text: str, found: tuple[str, ...]) -> None:
+    assert parse_line(MINIMAL + text).search.selection == found
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ('selection = "genetic"', "search.selection"), ("selection = []", "search.selection"),
+    ('halving = "thirds"', "search.halving"), ("ahead = 0", "search.ahead")])
+def test_a_search_that_cannot_be_made_is_refused(text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        parse_line(MINIMAL + text)

@@ -16,7 +16,7 @@ from sklearn.preprocessing import FunctionTransformer
 from pipelines.errors import ConfigError, TrainingError, UnsafeArtifact
 from pipelines.training import families
 from pipelines.training.families import container
-from pipelines.training.families.base import requirements
+from pipelines.training.families.base import Preparing, fit_prepared, prepare, requirements
 from pipelines.training.families.files import MODEL_FILES
 
 NAMES = ("alpha", "beta", "gamma", "delta")
@@ -310,3 +310,17 @@ def test_a_pipeline_of_other_parts_is_refused(
     skops.io.dump(native, tmp_path / "model.skops")
     with pytest.raises(UnsafeArtifact, match=r"not the pipeline columns \(words, numbers\), model"):
         family.load(tmp_path, counts[2])
+
+
+@pytest.mark.parametrize("name", [name for name in families.names() if isinstance(families.get(name), Preparing)])
+def test_rows_prepared_once_give_the_same_models_as_rows_prepared_each_time(
+        name: str, data: tuple[np.ndarray, np.ndarray]) -> None:
+    """In any order of parameters, however often: nothing of one fit stays in the prepared rows."""
+    family = families.get(name)
+    low, high = family.space(Ask("low")), family.space(Ask("high"))
+    kept = prepare(family, *data, NAMES, 3)
+    for params in (high, low, family.defaults, high, low):
+        shared, alone = fit_prepared(family, kept, params, 3), family.fit(*data, NAMES, params, 3)
+        assert shared.fingerprint() == alone.fingerprint()
+        assert shared.predict(data[0]).tobytes() == alone.predict(data[0]).tobytes()
+        assert shared.feature_names == NAMES

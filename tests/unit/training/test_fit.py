@@ -10,7 +10,7 @@ import statsmodels.api as sm
 from pipelines.contracts.line import Line
 from pipelines.contracts.records import EVIDENCE_COLUMNS
 from pipelines.errors import TrainingError
-from pipelines.training import fit
+from pipelines.training import families, fit
 from pipelines.validation import metrics
 from pipelines.validation.splits import Fold, plan
 from tests.unit.training.conftest import FEATURES, START, make_frame, make_line
@@ -121,3 +121,17 @@ def test_the_lexicon_is_a_baseline_of_texts_fitted_on_the_training_rows_alone(li
     after = fit.out_of_sample(fit.matrix(spoiled), folds[:1], FAMILY, PARAMS, seed=1)
     first = found[found["fold"] == 0].reset_index(drop=True)
     assert after["lexicon"].equals(first["lexicon"])
+
+
+@pytest.mark.parametrize("family", ["lightgbm", "xgboost", "logistic_regression", "random_forest"])
+@pytest.mark.parametrize("order", ["time", "shuffled"])
+def test_what_fits_share_changes_no_bit(line: Line, frame: pd.DataFrame, family: str, order: str) -> None:
+    """Binned folds kept over trials, slices instead of copies: the predictions of fits from scratch, also on a frame
+    whose training rows lie anywhere."""
+    frame = frame if order == "time" else frame.sample(frac=1.0, random_state=1, ignore_index=True)
+    data, folds, params = fit.matrix(frame), plan(line, frame).search, families.get(family).defaults
+    warm = [[score.predictions for score in fit.score_folds(data, folds, family, params, seed=1)] for _ in range(2)]
+    for number, fold in enumerate(folds):
+        model = families.get(family).fit(data.features[fold.train], data.labels[fold.train], data.names, params, 1)
+        alone = model.predict(data.features[fold.test])
+        assert all(np.array_equal(found[number], alone) for found in warm)

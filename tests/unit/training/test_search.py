@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing as mp
 import os
 import signal
@@ -14,8 +15,8 @@ from optuna.trial import TrialState
 
 from pipelines.errors import StoreUnavailable, TrainingError
 from pipelines.training import search
-from pipelines.training.search import FoldScore, TrialRecord
-from pipelines.training.search_rounds import next_slot
+from pipelines.training.search import FoldScore, Start, TrialRecord
+from pipelines.training.trial import goes_on, is_rung, next_place
 
 FAMILIES = ("logistic_regression", "lightgbm")
 NAME = "direction_1h/abc"
@@ -85,7 +86,7 @@ def test_clearly_worse_trials_are_pruned_and_count(url: str) -> None:
 
     search.create(url, NAME, FAMILIES)
     assert work(url, 7, evaluate=worse_each_time) == 7
-    # The first round has nothing to be compared with.
+    # The first four have nothing to be compared with.
     assert [trial.state for trial in search.records(url, NAME)] == ["complete"] * 4 + ["pruned"] * 3
     assert calls == [4, 4, 4, 4, 1, 1, 1]  # four paired blocks, all worse: p = 1/16 is enough
     assert search.records(url, NAME)[4].fold_losses == (5.0,)
@@ -133,40 +134,135 @@ def test_two_processes_do_exactly_the_budget_between_them(url: str, trials: int)
     assert ended(url) == ["finished"] * trials
 
 
-def uneven(url: str, trials: int, pace: float, out: Any) -> None:
+def uneven(url: str, pace: float, out: Any) -> None:
     def bumpy(family: str, params: Mapping[str, Any]) -> Iterator[FoldScore]:
         for score in bowl(family, params):
             time.sleep(pace * (1 + hash(str(sorted(params.items()))) % 5))
             yield score
 
-    out.put(work(url, trials, evaluate=bumpy))
+    out.put(search.run(url, NAME, family_names=FAMILIES, trials=15, seed=1, evaluate=bumpy, grace=30, ahead=6,
+                       halving=True))
 
 
-@pytest.mark.parametrize("paces", [(0.0, 0.03), (0.02, 0.001, 0.01)])
-def test_the_same_trials_win_however_many_workers_there_are_and_how_quick(
-        new_database: Callable[..., str], paces: tuple[float, ...]) -> None:
-    alone, together = (new_database(migrated=False) for _ in range(2))
-    for url in (alone, together):
-        search.create(url, NAME, FAMILIES)
-    work(alone, 17)
-    out = mp.get_context("fork").Queue()
-    workers = [start(uneven, together, 17, pace, out) for pace in paces]
-    assert sum(out.get(timeout=60) for _ in workers) == 17
-    for worker in workers:
-        worker.join(20)
-    found = [[(trial.family, trial.params, trial.state, trial.value) for trial in search.records(url, NAME)]
-             for url in (alone, together)]
-    assert found[0] == found[1]
-    assert len({str(trial) for trial in found[0]}) > 14  # it went on searching
+def test_the_same_trials_win_however_many_workers_there_are_and_how_quick(new_database: Callable[..., str]) -> None:
+    """1, 2, 3 and 8 workers, each at its own pace."""
+    found = []
+    for paces in ((0.0,), (0.0, 0.03), (0.02, 0.001, 0.01), (0.0, 0.02, 0.001, 0.01, 0.005, 0.0, 0.03, 0.002)):
+        url = new_database(migrated=False)
+        search.create(url, NAME, FAMILIES, Start("lightgbm", {
+            **dict(search.families.get("lightgbm").defaults), "learning_rate": 0.07}))
+        out = mp.get_context("fork").Queue()
+        workers = [start(uneven, url, pace, out) for pace in paces]
+        assert sum(out.get(timeout=60) for _ in workers) == 15
+        for worker in workers:
+            worker.join(20)
+        found.append(sorted((trial.place, trial.family, str(trial.params), trial.state, trial.value, trial.rungs)
+                            for trial in search.records(url, NAME)))
+    assert found[0] == found[1] == found[2] == found[3]
+    assert len({trial[2] for trial in found[0]}) > 12  # it went on searching
+    assert {trial[3] for trial in found[0]} == {"complete", "pruned"}
 
 
-@pytest.mark.parametrize(("states", "slot"), [
-    ("", 0), ("R", 1), ("RRR", 3), ("RRRR", None), ("CCCR", None), ("CCCP", 4), ("CCCCR", 5), ("CCCFR", None),
-    ("CCCFC", 4), ("WW", 0), ("CCCCCCCCC", 9), ("CCCCCCCCCC", None)])
-def test_a_trial_starts_when_the_rounds_before_have_finished(states: str, slot: int | None) -> None:
-    names = {"C": TrialState.COMPLETE, "P": TrialState.PRUNED, "R": TrialState.RUNNING, "F": TrialState.FAIL,
-             "W": TrialState.WAITING}
-    assert next_slot([names[state] for state in states], 10) == slot
+@pytest.mark.parametrize(("held", "ahead", "place"), [
+    ("", 4, 0), ("R", 4, 1), ("RRR", 4, 3), ("RRRR", 4, None), ("CRRR", 4, 4), ("RCCC", 4, None), ("RRRR", 8, 4),
+    ("C-RR", 4, 1), ("-RRR", 4, 0), ("CCCC-R", 4, 4), ("CCCCCCCCC", 4, 9), ("CCCCCCCCCC", 4, None), ("R", 1, None),
+    ("C", 1, 1)])
+def test_a_trial_starts_when_all_that_it_learns_from_has_finished(held: str, ahead: int, place: int | None) -> None:
+    finished, running = ({at for at, state in enumerate(held) if state == which} for which in "CR")
+    assert next_place(finished, running, 10, ahead) == place
+
+
+def test_the_better_half_goes_on() -> None:
+    assert goes_on(9.0, [])
+    assert [goes_on(0.5, others) for others in ([0.4], [0.4, 0.6], [0.4, 0.45], [0.4, 0.45, 0.6], [0.5])] == [
+        False, True, False, False, True]
+    assert [folds for folds in range(1, 20) if is_rung(folds)] == [1, 2, 4, 8, 16]
+
+
+def test_the_worse_half_stops_at_each_rung_and_a_look_at_a_part_counts_for_nothing_else(url: str) -> None:
+    """Trial n loses n mod 4: the 0 goes on to the end, a 1 as far as the 0s are less than half of those it meets."""
+    started: list[int] = []
+
+    def ladder(family: str, params: Mapping[str, Any]) -> Iterator[FoldScore]:
+        loss = float(len(started) % 4)
+        started.append(0)
+        yield FoldScore(100 + loss, 5, (100 + loss,), 4, history=0.25)
+        for fold in range(4):
+            started[-1] += 1
+            yield FoldScore(loss + fold / 10, 10, (loss + fold / 10,), 3 - fold)
+
+    search.create(url, NAME, FAMILIES)
+    search.run(url, NAME, family_names=FAMILIES, trials=8, seed=1, evaluate=ladder, halving=True, ahead=1)
+    found = search.records(url, NAME)
+    assert [trial.state for trial in found] == ["complete", *["pruned"] * 3] * 2
+    assert started == [4, 0, 0, 0, 4, 1, 0, 0]
+    assert [len(trial.rungs) for trial in found] == [3, 1, 1, 1, 3, 2, 1, 1]
+    assert found[4].rungs == (100.0, 0.0, 0.05)
+    assert found[4].value == pytest.approx(0.15)
+    assert found[6].fold_losses == ()
+
+
+def test_a_search_starts_with_what_an_earlier_one_has_found(url: str) -> None:
+    warm = Start("lightgbm", {**dict(search.families.get("lightgbm").defaults), "learning_rate": 0.123})
+    search.create(url, NAME, FAMILIES, warm)
+    search.create(url, NAME, FAMILIES)  # again: it stays as it is
+    work(url, 4)
+    found = search.records(url, NAME)
+    assert (found[0].family, found[0].params) == (warm.family, warm.params)
+    assert [trial.family for trial in found[1:3]] == list(FAMILIES)
+    assert [trial.place for trial in found] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("warm", [
+    Start("oracle", {"depth": 3}),  # a family that the line no longer has
+    Start("lightgbm", dict(search.families.get("lightgbm").defaults))])  # the defaults
+def test_a_start_that_adds_nothing_takes_no_place(url: str, warm: Start) -> None:
+    search.create(url, NAME, FAMILIES, warm)
+    work(url, 2)
+    assert {trial.family for trial in search.records(url, NAME)} == set(FAMILIES)
+    assert all(trial.params == search.families.get(str(trial.family)).defaults for trial in search.records(url, NAME))
+
+
+def test_a_value_that_left_the_space_is_drawn_anew_and_the_others_stay(url: str) -> None:
+    params = {**dict(search.families.get("lightgbm").defaults), "rounds": 10_000, "num_leaves": "many"}
+    search.create(url, NAME, FAMILIES, Start("lightgbm", params))
+    work(url, 1)
+    found, = search.records(url, NAME)
+    assert 20 <= found.params["rounds"] <= 200
+    assert found.params["learning_rate"] == params["learning_rate"]
+    assert isinstance(found.params["num_leaves"], int)
+
+
+def test_a_trial_may_choose_how_its_columns_are_chosen(url: str) -> None:
+    said: list[str] = []
+
+    def listening(family: str, params: Mapping[str, Any]) -> Iterator[FoldScore]:
+        said.append(params["selection"])
+        for score in bowl(family, params):
+            yield dataclasses.replace(score, columns=3)
+
+    search.create(url, NAME, FAMILIES)
+    search.run(url, NAME, family_names=FAMILIES, trials=6, seed=1, evaluate=listening,
+               selections=("none", "stability"))
+    found = search.records(url, NAME)
+    assert [trial.params["selection"] for trial in found] == said
+    assert set(said) == {"none", "stability"}
+    assert found[0].columns == (3, 3, 3)
+
+
+def test_a_place_that_kills_its_workers_is_given_to_another_trial(url: str) -> None:
+    search.create(url, NAME, FAMILIES)
+    with search._storage(url) as storage:
+        study = search._load(storage, NAME)
+        for _ in range(search.MAX_RETRIES + 1):
+            trial = study.ask()
+            trial.set_user_attr("place", 0)
+            study.tell(trial, state=TrialState.FAIL)
+    work(url, 2)
+    first, second = (trial for trial in search.records(url, NAME) if trial.state == "complete")
+    assert (first.place, second.place) == (0, 1)
+    assert first.params != search.families.get(str(first.family)).defaults
+    assert second.params == search.families.get("lightgbm").defaults
 
 
 def hang(url: str, marker: str) -> None:
@@ -178,7 +274,8 @@ def hang(url: str, marker: str) -> None:
     work(url, 5, evaluate=never)
 
 
-def test_the_trial_of_a_killed_worker_is_taken_over_with_its_parameters(url: str, tmp_path: Path) -> None:
+def test_the_trial_of_a_killed_worker_is_taken_over_with_its_parameters(
+        url: str, new_database: Callable[..., str], tmp_path: Path) -> None:
     search.create(url, NAME, FAMILIES)
     marker = tmp_path / "started"
     victim = start(hang, url, str(marker))
@@ -194,6 +291,12 @@ def test_the_trial_of_a_killed_worker_is_taken_over_with_its_parameters(url: str
     again = [trial for trial in found if trial.params == lost.params and trial.family == lost.family]
     assert len(again) == 2
     assert marker.read_text() == repr((lost.family, dict(lost.params)))
+    undisturbed = new_database(migrated=False)
+    search.create(undisturbed, NAME, FAMILIES)
+    work(undisturbed, 5)
+    whole = [(trial.place, trial.params, trial.value) for trial in search.records(undisturbed, NAME)]
+    assert sorted(((trial.place, trial.params, trial.value) for trial in found if trial.state != "failed"),
+                  key=lambda trial: trial[0] or 0) == whole
 
 
 def test_a_trial_without_a_heartbeat_is_an_orphan_and_taken_over_at_once(url: str) -> None:

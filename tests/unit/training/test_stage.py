@@ -16,6 +16,7 @@ from pipelines.contracts import tags
 from pipelines.contracts.line import Line
 from pipelines.contracts.records import EVIDENCE_COLUMNS, Candidate, Reason, RequestState, RetrainRequest, SnapshotRef
 from pipelines.errors import InsufficientData, StoreUnavailable, TrackingUnavailable, TrainingError
+from pipelines.registry import models, reproduce
 from pipelines.store import Warehouse, ledger, snapshots
 from pipelines.training import produce, record, search, stage
 from pipelines.validation import metrics
@@ -179,6 +180,66 @@ def test_the_same_session_gives_the_same_model_content(bench: Callable[..., Benc
         contents.add(b.versions()[0].tags[tags.MODEL_CONTENT])
     assert len(b.versions()) == 2
     assert len(contents) == 1
+
+
+def test_a_search_starts_at_the_configuration_of_the_last_training(bench: Callable[..., Bench]) -> None:
+    """It has won on days that this search uses again: the gate is told of the trials that it won against."""
+    b = bench(search={**QUICK, "families": ["logistic_regression", "lightgbm"], "trials": 4})
+    first = b.open()
+    assert first.warm is None
+    b.search(first)
+    winner = b.conclude(first)
+    session = stage.Session.from_dict(json.loads(json.dumps(asdict(b.open()))))
+    best = search.best(search.records(b.settings.require("optuna_url"), first.study))
+    assert session.warm == {"version": 1, "family": best.family, "params": dict(best.params), "trials": 4}
+    run = b.client.get_run(session.run_id)
+    assert (run.data.params["warm_start.version"], run.data.params["warm_start.trials"]) == ("1", "4")
+    b.search(session)
+    tried = search.records(b.settings.require("optuna_url"), session.study)
+    assert (tried[0].family, tried[0].params, tried[0].value) == (best.family, best.params, best.value)
+    assert (winner.trials, b.conclude(session).trials) == (4, 4 + 4)
+    assert b.open().warm["version"] == 2  # type: ignore[index]
+
+
+def test_a_halved_search_that_chooses_columns_can_be_followed_and_reproduced(bench: Callable[..., Bench]) -> None:
+    b = bench(make_frame(extra=4), search={**QUICK, "trials": 9, "halving": "history", "selection": "stability",
+                                           "families": ["logistic_regression", "lightgbm"]})
+    session = b.open()
+    b.search(session)
+    candidate = b.conclude(session)
+    trials = search.records(b.settings.require("optuna_url"), session.study)
+    assert {trial.state for trial in trials} == {"complete", "pruned"}
+    assert all(trial.rungs for trial in trials)
+    assert all(1 <= number < 12 for trial in trials for number in trial.columns)
+    assert candidate.trials == 9
+    run = b.client.get_run(session.run_id)
+    assert (run.data.params["search.selection"], run.data.params["model.selection"]) == ("stability", "stability")
+    chosen = pd.read_csv(b.client.download_artifacts(session.run_id, "selection.csv"), index_col="feature")
+    assert chosen.loc["sentiment_4h", "share"] == 1.0
+    found = reproduce.reproduce(b.warehouse, b.settings, b.line, 1)
+    model, file = (check for check in found.checks if check.what in ("model content", "model file"))
+    assert (model.same, file.same) == (True, True)
+    own = models.load(b.warehouse, b.settings, b.line, 1)
+    assert "sentiment_4h" in own.feature_names
+    assert len(own.feature_names) < 12
+    assert models.score(own, b.frame, b.line, 1).shape == (len(b.frame),)  # a row with all columns
+
+
+def test_nothing_is_taken_over_that_was_chosen_on_the_fresh_days(
+        bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
+    b = bench()
+    session = b.open()
+    b.search(session)
+    b.conclude(session)
+    longer = b.line.walk_forward.model_copy(update={"evidence_days": 5, "search_folds": 2})
+    b.line = b.line.model_copy(update={"walk_forward": longer})  # its fresh days begin a day earlier than those before
+    assert b.open().warm is None
+
+
+def test_a_session_of_an_older_version_is_read() -> None:
+    older = asdict(stage.Session("line_1h", "run", "study", "digest", "2024-01-01T00:00:00+00:00", 1, "manual", 4, 7))
+    del older["warm"]
+    assert stage.Session.from_dict(older).warm is None
 
 
 def test_abort_fails_the_run_and_gives_the_request_back(bench: Callable[..., Bench]) -> None:
