@@ -15,6 +15,11 @@ _MODULES = {
     "xgboost": "pipelines.training.families.xgboost",
     "lightgbm": "pipelines.training.families.lightgbm",
     "tfidf_linear": "pipelines.training.families.tfidf_linear",
+    "voting": "pipelines.training.families.voting",
+    "weighted": "pipelines.training.families.weighted",
+    "stacking": "pipelines.training.families.stacking",
+    "blending": "pipelines.training.families.blending",
+    "dynamic": "pipelines.training.families.dynamic",
 }
 
 
