@@ -22,6 +22,11 @@ _MODULES = {
     "regime_switching": "pipelines.training.families.regime_switching",
     "lstm": "pipelines.training.families.lstm",
     "transformer": "pipelines.training.families.transformer",
+    "voting": "pipelines.training.families.voting",
+    "weighted": "pipelines.training.families.weighted",
+    "stacking": "pipelines.training.families.stacking",
+    "blending": "pipelines.training.families.blending",
+    "dynamic": "pipelines.training.families.dynamic",
 }
 #: Families that need an optional extra of pyproject.toml: its name and the packages it brings.
 _EXTRAS = dict.fromkeys(("lstm", "transformer"), ("deep", ("torch", "safetensors")))

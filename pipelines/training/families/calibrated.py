@@ -9,10 +9,7 @@ little of what the model learned from. Both parts are training rows; no row of a
 
 from __future__ import annotations
 
-import io
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +20,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import TrainingError, UnsafeArtifact
-from pipelines.training.families import calibrators, container, document
+from pipelines.training.families import bundle, calibrators, container, document
 from pipelines.training.families.base import artifact, check, digest
 from pipelines.training.families.calibrators import Calibrator
 
@@ -34,7 +31,6 @@ FILE, MAP = "model.zip", "calibration.json"
 #: Parts of the rows, from the end: what the map is learned from, and what is left out before it.
 LATEST, GAP = 0.2, 0.05
 _ARRAYS = {"numbers": 1, "at": 1, "value": 1}
-_MOST_BYTES = 256_000_000
 
 
 class Native:
@@ -48,13 +44,7 @@ class Native:
         with tempfile.TemporaryDirectory(prefix="tidemark-model-") as directory:
             for native, name in ((self._model, self._file), (self._calibration, MAP)):
                 container.write(native, Path(directory) / name)
-            buffer = io.BytesIO()
-            with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as target:
-                for name in sorted({self._file, MAP}):
-                    info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-                    info.create_system, info.external_attr = 3, 0o600 << 16
-                    target.writestr(info, (Path(directory) / name).read_bytes())
-        Path(path).write_bytes(buffer.getvalue())
+            bundle.write(Path(path), {name: (Path(directory) / name).read_bytes() for name in (self._file, MAP)})
 
 
 class Fitted:
@@ -134,7 +124,7 @@ class CalibratedFamily:
     def load(self, path: Path, feature_names: tuple[str, ...]) -> Fitted:
         source = artifact(path, FILE)
         with tempfile.TemporaryDirectory(prefix="tidemark-model-") as directory:
-            for name, content in _members(source, {self.inner_file, MAP}).items():
+            for name, content in bundle.read(source, {self.inner_file, MAP}).items():
                 (Path(directory) / name).write_bytes(content)
             said = document.read(Path(directory), self.name, feature_names, _ARRAYS, MAP)
             inner = self.inner.load(Path(directory), feature_names)
@@ -155,29 +145,11 @@ def _sound(map_: Calibrator) -> bool:
             and len(map_.at) == len(map_.value) == 0)
 
 
-def _members(source: Path, names: set[str]) -> dict[str, bytes]:
-    """The content of a zip that holds these members, stored as they are, and nothing else."""
-    if source.stat().st_size > _MOST_BYTES:
-        raise UnsafeArtifact(f"{source} has {source.stat().st_size} bytes; a model here has at most {_MOST_BYTES}")
-    try:
-        with zipfile.ZipFile(source) as archive:
-            listed = archive.infolist()
-            if sorted(item.filename for item in listed) != sorted(names) or any(
-                    item.compress_type != zipfile.ZIP_STORED or item.file_size != item.compress_size
-                    for item in listed):
-                raise ValueError(f"it holds {', '.join(item.filename for item in listed)[:100]}")
-            return {item.filename: archive.read(item) for item in listed}
-    except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, EOFError, OSError) as error:
-        raise UnsafeArtifact(f"{source} is not a zip of {' and '.join(sorted(names))} ({type(error).__name__}: "
-                             f"{error!s:.150}); restore it or train again") from error
-
-
 def _load_pyfunc(path: str) -> Any:
     """MLflow's way in (`loader_module`); the file is checked as always."""
     from pipelines.training import families
 
     with tempfile.TemporaryDirectory(prefix="tidemark-model-") as directory:
-        with zipfile.ZipFile(path) as archive:
-            (Path(directory) / MAP).write_bytes(archive.read(MAP))
+        (Path(directory) / MAP).write_bytes(bundle.member(Path(path), MAP))
         family, names = document.names_of(str(Path(directory) / MAP))
     return document.Served(families.get(family).load(Path(path), names))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 MODEL_FILES = {"xgboost": "model.ubj", "lightgbm": "model.lgb", "sklearn": "model.skops",
-               "safetensors": "model.safetensors", "json": "model.json", "zip": "model.zip"}
+               "safetensors": "model.safetensors", "json": "model.json", "zip": "model.zip",
+               "ensemble": "ensemble.zip"}
 #: Flavours of our own: MLflow knows them as a Python function whose loader is one of our modules.
 LOADERS = {"safetensors": "pipelines.training.families.neural", "json": "pipelines.training.families.document",
-           "zip": "pipelines.training.families.calibrated"}
+           "zip": "pipelines.training.families.calibrated", "ensemble": "pipelines.training.families.ensemble"}

@@ -41,7 +41,8 @@ def write(model: object, family: str, directory: Path) -> Path:
 def test_the_registry_knows_its_families() -> None:
     assert families.names() == ("logistic_regression", "random_forest", "hist_gradient_boosting",
                                 "gradient_boosting", "xgboost", "lightgbm", "tfidf_linear", "regime_switching", "lstm",
-                                "transformer")
+                                "transformer",
+                                "voting", "weighted", "stacking", "blending", "dynamic")
     with pytest.raises(ConfigError, match=r"unknown model family 'oracle'.*xgboost"):
         families.get("oracle")
 
@@ -220,7 +221,8 @@ def test_the_padding_of_stored_records_is_empty(data: tuple[np.ndarray, np.ndarr
 @pytest.mark.parametrize(("name", "file"), [
     ("logistic_regression", "model.skops"), ("random_forest", "model.skops"), ("xgboost", "model.ubj"),
     ("lightgbm", "model.lgb"), ("tfidf_linear", "model.skops"), ("lstm", "model.safetensors"),
-    ("transformer", "model.safetensors"), ("regime_switching", "model.json")])
+    ("transformer", "model.safetensors"), ("regime_switching", "model.json"),
+    ("stacking", "ensemble.zip")])
 def test_a_broken_or_missing_file_is_refused(name: str, file: str, tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
     with pytest.raises(UnsafeArtifact, match=rf"no {file} at .*model\.pkl"):
