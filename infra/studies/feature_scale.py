@@ -9,6 +9,7 @@ computed, counted and dropped, or with ``--keep`` written beside the snapshots (
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
 import time
@@ -65,18 +66,19 @@ class Done:
 
 @dataclass
 class Memory:
-    """Proportional set size of this process and its children in bytes, the largest seen: shared pages count once."""
+    """Proportional set size of this process and its workers in bytes, the largest sum seen: shared pages count once.
+    The database server is not counted."""
 
     peak: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
 
     def watch(self) -> None:
         while not self.stop.wait(0.25):
-            own = [str(os.getpid()), *Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+            own = [os.getpid(), *(child.pid for child in multiprocessing.active_children() if child.pid)]
             self.peak = max(self.peak, sum(map(_resident, own)))
 
 
-def _resident(pid: str) -> int:
+def _resident(pid: int) -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:  # it has ended
