@@ -56,9 +56,8 @@ class Job:
 
 @dataclass
 class Done:
-    """What was done up to some month: rows and values, seconds of all processes in reading and computing."""
+    """What was done up to some month: values, and seconds of all processes in reading and computing."""
 
-    rows: int = 0
     cells: int = 0
     reading: float = 0.0
     computing: float = 0.0
@@ -115,19 +114,19 @@ def bars(symbols: list[str], month: Window, close: np.ndarray, rng: np.random.Ge
         "source": "study"})
 
 
-def build(job: Job) -> tuple[int, int, float, float]:
-    """Rows (0 for the part that looks across: they are those of the others), values, seconds of reading, computing."""
+def build(job: Job) -> tuple[int, float, float]:
+    """Values, seconds of reading and of computing (all of it, if the values are written)."""
     store = Warehouse(job.url, job.root, pool_size=1)
     try:
         began = time.perf_counter()
         if job.keep:
             cells = columns.fill(store, job.line, job.window, job.part)
-            return 0, cells, 0.0, time.perf_counter() - began
+            return cells, 0.0, time.perf_counter() - began
         groups = [group for group in catalog.of(job.line) if group.across_symbols is (not job.part)]
         inputs = matrix.read(store, job.line, groups, job.window, asof.just_before(job.window.end), job.part)
         read = time.perf_counter()
         frame, values = matrix.bar_rows(inputs, groups)
-        return len(frame) if job.part else 0, len(frame) * len(values), read - began, time.perf_counter() - read
+        return len(frame) * len(values), read - began, time.perf_counter() - read
     finally:
         store.close()
 
@@ -169,9 +168,8 @@ def main(
                                   for part in [parts[0], parts[-1]] * processes]))  # imports, machine code
             began, done = time.perf_counter(), Done()
             for number, month in enumerate(months, 1):
-                for rows, cells, reading, computing in pool.map(
+                for cells, reading, computing in pool.map(
                         build, [Job(url, store.snapshot_root, line, month, part, keep) for part in reversed(parts)]):
-                    done.rows += rows
                     done.cells += cells
                     done.reading += reading
                     done.computing += computing
