@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 # Set-up is redone when, and only when, what it depends on has changed.
 STAMP := $(VENV)/.ready-$(shell cat requirements.lock pyproject.toml Makefile 2>/dev/null | cksum | cut -d' ' -f1)
+# The extra `deep` (PyTorch) has a lock and a stamp of its own; setting up anew takes it away.
+DEEP := $(VENV)/.deep-$(shell cat requirements-deep.lock requirements.lock pyproject.toml Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 
 DATA ?=
 REPS ?= 1000
@@ -22,10 +24,10 @@ unexport PYTHONDONTWRITEBYTECODE
 # On shared cores several OpenMP threads per process make a fit slower, not faster: parallelism is by process.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help setup demo test lint bench up down status lock format calibrate
+.PHONY: help setup deep demo test lint bench qlib-env up down status lock format calibrate
 
 help: ## Show this help
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 setup: $(STAMP) ## Create .venv with the locked packages (cached)
 
@@ -37,7 +39,18 @@ $(STAMP): requirements.lock pyproject.toml
 	@echo "  installing locked packages ..."
 	@$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
-	@rm -f $(VENV)/.ready-*; touch $@
+	@rm -f $(VENV)/.ready-* $(VENV)/.deep-*; touch $@
+	@echo "  done."
+
+deep: $(DEEP) ## Add PyTorch (CPU) to .venv, for the families lstm and transformer (cached)
+
+# By pip, which knows where this machine keeps wheels: the CPU build for Linux is not on PyPI.
+$(DEEP): $(STAMP) requirements-deep.lock
+	@echo "Adding PyTorch to .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 1 --no-deps --require-hashes \
+		--extra-index-url https://download.pytorch.org/whl/cpu -r requirements-deep.lock 2>$(VENV)/deep.log || { cat $(VENV)/deep.log; \
+		echo "PyTorch's CPU build is at download.pytorch.org; offline, set PIP_FIND_LINKS to a directory with it"; exit 1; }
+	@rm -f $(VENV)/.deep-*; touch $@
 	@echo "  done."
 
 demo: setup ## The whole loop once, in real Airflow and MLflow (DATA=dir for real files, FAULTS=overcome)
@@ -52,7 +65,7 @@ status: setup ## Show the embedded stack
 down: ## Stop the embedded stack; leaves no process behind
 	@if [ -x $(BIN)/tidemark ]; then $(BIN)/tidemark down; fi
 
-test: setup ## All tests with coverage, including the real stack
+test: setup deep ## All tests with coverage, including the real stack and PyTorch
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 lint: setup ## ruff, mypy strict on pipelines/, import-linter
@@ -63,12 +76,21 @@ lint: setup ## ruff, mypy strict on pipelines/, import-linter
 bench: setup ## Benches: equality first, then ratios; writes .bench/latest.json
 	@$(BIN)/python -m tests.bench
 
+qlib-env: setup ## Microsoft qlib in .bench/qlib, beside which benches measure
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .bench/qlib
+	@$(BIN)/uv pip install --quiet --no-deps --compile-bytecode --python .bench/qlib/bin/python \
+		-r tests/bench/qlib/requirements.txt
+
 calibrate: setup ## Error rates of the gate (REPS=1000; SCENARIO='null_* real_*' for some)
 	@$(BIN)/python -m infra.calibrate gate --reps $(REPS) $(foreach name,$(SCENARIO),--scenario '$(name)')
 
 format: setup ## Sort imports and mend what ruff can mend
 	@$(BIN)/ruff check --fix .
 
-lock: setup ## Resolve requirements.lock anew (hashes, no addresses)
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
-		--python-version 3.11 --all-extras pyproject.toml -o requirements.lock
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	--python-version 3.11 pyproject.toml
+
+lock: setup ## Resolve the locks anew (hashes, no addresses)
+	@$(COMPILE) --extra dev -o requirements.lock
+	@$(COMPILE) --extra deep -c requirements.lock | $(BIN)/python -m infra.deep_lock > $(VENV)/deep.lock
+	@mv $(VENV)/deep.lock requirements-deep.lock

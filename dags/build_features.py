@@ -29,11 +29,12 @@ with DAG(
     @task(doc_md="One day's feature matrix of one line; XCom carries its reference and digest only.")
     def build(name: str) -> Json:
         from pipelines.features import run
-        from tidemark_airflow.ordering import require_days
+        from tidemark_airflow.ordering import require_inputs
 
         with work() as w:
-            require_days(w.warehouse, w.days[0], ("bars", "sentiment"))
-            refs = [run.materialise(w.warehouse, w.line(name), day, w.slots) for day in w.days]
+            line = w.line(name)
+            require_inputs(w, line)
+            refs = [run.materialise(w.warehouse, line, day, w.slots) for day in w.days]
             w.announce(assets.features(name), digests=[ref.digest for ref in refs])
             return tell("materialised", refs)
 
@@ -41,11 +42,12 @@ with DAG(
           doc_md="A part of the line's symbols, kept for the task that writes the day.")
     def compute(name: str, part: list) -> Json:
         from pipelines.features import run
-        from tidemark_airflow.ordering import require_days
+        from tidemark_airflow.ordering import require_inputs
 
         with work() as w:
-            require_days(w.warehouse, w.days[0], ("bars", "sentiment"))
-            return tell("computed", [run.prepare(w.warehouse, w.line(name), day, part) for day in w.days])
+            line = w.line(name)
+            require_inputs(w, line)
+            return tell("computed", [run.prepare(w.warehouse, line, day, part) for day in w.days])
 
     built = {line.name: build.override(
         task_id=f"build_{line.name}", owner=line.owner, inlets=[assets.BARS, assets.SENTIMENT],

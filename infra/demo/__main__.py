@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,7 @@ from pipelines.config import Settings
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.line import Line, load_lines
 from pipelines.errors import ConfigError, TidemarkError
+from pipelines.features import trades
 from pipelines.ingest import providers
 
 MARKER = "demo"
@@ -55,11 +57,22 @@ def _local(command: str) -> None:
         raise typer.Exit(code)
 
 
-def playable(settings: Settings) -> dict[str, Line]:
-    """The lines that the source has facts for: those on bars, and those on labelled texts where it has labels, which
-    only files can have."""
-    labels = "files" in settings.source.split(",") and Kind.LABELS in providers.create("files", settings).kinds()
-    return {name: line for name, line in load_lines(settings.lines_dir).items() if line.on_bars or labels}
+def playable(settings: Settings, at: datetime) -> dict[str, Line]:
+    """The lines that the source has facts for: those on bars, and what only files can have: those on labelled texts
+    where there are labels, and those on trades where enough of them were closed before their first training at ``at``.
+    """
+    provider = providers.create("files", settings) if "files" in settings.source.split(",") else None
+    kinds = frozenset() if provider is None else provider.kinds()
+
+    def told(line: Line) -> bool:
+        if line.on_bars or provider is None:
+            return line.on_bars
+        if line.target.rows == "texts":
+            return Kind.LABELS in kinds
+        log = provider.fetch(trades.window_of(line, at), [Kind.TRADES]).frames.get(Kind.TRADES)
+        return log is not None and "closed_at" in log and int(log["closed_at"].notna().sum()) >= trades.FEWEST
+
+    return {name: line for name, line in load_lines(settings.lines_dir).items() if told(line)}
 
 
 def wait_for_dags(airflow: Airflow, lines: dict[str, Line]) -> None:
@@ -79,7 +92,7 @@ def play(world: World, console: Console) -> dict[str, object]:
     from pipelines.store import Warehouse
 
     settings = config.load()
-    lines = playable(settings)
+    lines = playable(settings, world.history.end)
     airflow = Airflow(settings.require("airflow_url"), settings.airflow_username, settings.require("airflow_password"))
     warehouse = Warehouse.from_settings(settings)
     try:

@@ -22,7 +22,7 @@ from infra.studies import scratch
 from pipelines import config
 from pipelines.contracts.line import Line, load_lines
 from pipelines.contracts.window import Window
-from pipelines.features import snapshot
+from pipelines.features import catalog, snapshot
 from pipelines.ingest import providers
 from pipelines.training import families, fit
 from pipelines.validation import PurgedKFold, WalkForward, metrics
@@ -66,8 +66,8 @@ def main(
     settings = config.load().model_copy(update={"source": "files", "data_dir": data, "manifest": manifest})
     with scratch.warehouse() as store, console.status("loading bars"):
         window = Window(end - timedelta(days=days + 40), end)
-        scratch.load(store, providers.create("files", settings), window, texts="sentiment" in problem.features.groups,
-                     at=end)
+        scratch.load(store, providers.create("files", settings), window, at=end,
+                     texts="sentiment_aggregates" in catalog.inputs(catalog.of(problem)))
         _, frame = snapshot.training(store, problem, end)
     matrix, model = fit.matrix(frame), families.get("lightgbm")
     table = Table(title=f"{line}: {len(frame):,} rows of {frame['symbol'].nunique()} symbols, "

@@ -9,7 +9,6 @@ over texts. ``--shuffle`` gives every text another one's label: then nothing may
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,56 +19,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from infra.studies import scratch
+from infra.studies import judging, scratch
 from pipelines import config
 from pipelines.contracts.columns import Kind
-from pipelines.contracts.line import Line, load_lines
+from pipelines.contracts.line import load_lines
 from pipelines.contracts.ports import FloatArray
-from pipelines.contracts.records import Candidate, Verdict
 from pipelines.contracts.window import Window
-from pipelines.features import snapshot
-from pipelines.gate import decide
 from pipelines.gate.report import sentences
 from pipelines.ingest import providers
 from pipelines.ingest import run as ingest_run
-from pipelines.registry import evidence
-from pipelines.store import Warehouse
-from pipelines.training import audit, fit, produce, search
 from pipelines.validation import metrics
-from pipelines.validation.splits import plan
 
 DRAWS = 2000
 CONTENDERS = ("lexicon", "candidate")
-
-
-def judge(store: Warehouse, optuna_url: str, line: Line, as_of: datetime, *,
-          shuffle: bool = False) -> tuple[Verdict, pd.DataFrame]:
-    """The verdict on a training as of ``as_of``, and the evidence rows it rests on."""
-    audited = audit.run(store, None, line, as_of).passed
-    ref, frame = snapshot.training(store, line, as_of)
-    if shuffle:
-        frame = frame.assign(y=np.random.default_rng(line.search.seed).permutation(frame["y"].to_numpy()))
-    data, folds = fit.matrix(frame), plan(line, frame)
-    rows, seed, study = fit.tested_rows(data, folds.search), line.search.seed, f"{line.name}/{ref.digest}"
-
-    def evaluate(family: str, params: Mapping[str, Any]) -> Iterator[search.FoldScore]:
-        return fit.score_folds(data, folds.search, family, params, seed)
-
-    def keep(predictions: FloatArray) -> str:
-        return produce.keep_trial(store, line, folds, rows, predictions)
-
-    search.create(optuna_url, study, line.search.families)
-    search.run(optuna_url, study, family_names=line.search.families, trials=line.search.trials, seed=seed,
-               evaluate=evaluate, keep=keep)
-    trials = search.records(optuna_url, study)
-    best = search.best(trials)
-    searched, fresh = (fit.out_of_sample(data, part, str(best.family), best.params, seed)
-                       for part in (folds.search, folds.evidence))
-    through = frame["label_end"].max().to_pydatetime()
-    candidate = Candidate(line.name, 1, study, str(best.family), as_of, through, ref.digest, "", len(trials),
-                          audited=audited)
-    tried = produce.search_frame(store, searched, trials)
-    return decide(evidence.judged(line, candidate, fresh, tried, None), line.gate), fresh
 
 
 def figures(y: FloatArray, p: FloatArray) -> dict[str, float]:
@@ -117,7 +79,8 @@ def main(
         optuna_url = scratch.database(store, "optuna")
         for sources in (("phrasebank",), ("taborda",), ("vader-tweets",), ()):
             target = line.target.model_copy(update={"sources": sources})
-            verdict, rows = judge(store, optuna_url, line.model_copy(update={"target": target}), as_of, shuffle=shuffle)
+            found = judging.judge(store, optuna_url, line.model_copy(update={"target": target}), as_of, shuffle=shuffle)
+            verdict, rows = found.verdict, found.evidence
             name = ", ".join(sources) or "all"
             console.print(f"[bold]{name}[/]: " + " ".join(sentences(verdict)), soft_wrap=True)
             for figure, values in intervals(rows).items():

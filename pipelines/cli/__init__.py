@@ -11,6 +11,7 @@ import typer
 
 from pipelines.cli import (
     calibrate,
+    features,
     mood,
     provenance,
     quality,
@@ -42,6 +43,7 @@ texts.register(app)
 sentiment_report.register(app)
 quality.register(app)
 mood.register(app)
+app.add_typer(features.app, name="features")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(calibrate.app, name="calibrate")
 

@@ -1,13 +1,14 @@
-"""Where a version came from, whether it can be made again, and how trainings compare."""
+"""Where a version came from, whether it can be made again, how trainings compare, and what more data would do."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipelines import config
-from pipelines.cli.context import LineArgument, line_of, open_warehouse
+from pipelines.cli.context import AsOfOption, LineArgument, as_of_time, line_of, open_warehouse
 from pipelines.cli.output import JsonOption, err, out, plain, show
 from pipelines.cli.registry import VersionArgument
 from pipelines.contracts.line import load_lines
@@ -15,8 +16,8 @@ from pipelines.errors import ConfigError
 
 
 def register(app: typer.Typer) -> None:
-    for command in (lineage, reproduce, compare):
-        app.command()(command)
+    for command in (lineage, reproduce, compare, leaderboard, learning_curve):
+        app.command(command.__name__.replace("_", "-"))(command)
 
 
 def lineage(line: LineArgument, version: VersionArgument, json_output: JsonOption = False) -> None:
@@ -81,3 +82,48 @@ def compare(
          as_json=False, title=f"trainings of {found.line}")
     show(found.pairs, as_json=False, title="differences of log loss on common rows")
     out.print(found.recommendation, markup=False)
+
+
+def leaderboard(
+    line: LineArgument,
+    version: Annotated[int | None, typer.Option(help="Whose search; default: the newest version's.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write it as a page to this file.", dir_okay=False)] = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Families and versions ranked, with who cannot be told from the best, steadiness, cost, and a recommendation."""
+    from pipelines.registry import leaderboard as registry_leaderboard
+    from pipelines.training import leaderboard_page
+
+    problem = line_of(line)
+    with open_warehouse() as warehouse:
+        boards = registry_leaderboard.boards(warehouse, config.settings(), problem, version)
+    if html is not None:
+        html.write_text(leaderboard_page.html(f"Leaderboard of {problem.name}", boards), encoding="utf-8")
+    if json_output:
+        show(boards, as_json=True)
+        return
+    for board in boards:
+        show([{"contender": entry.name, "log loss": entry.loss, "saved": entry.gain, "in the set": entry.included,
+               "p": entry.p_value, "spread": entry.spread, "seconds": entry.seconds} for entry in board.entries],
+             as_json=False, title=board.title)
+        out.print(board.recommendation, markup=False)
+
+
+def learning_curve(
+    line: LineArgument,
+    as_of: AsOfOption = None,
+    family: Annotated[str | None, typer.Option(help="Model family; default: the line's first.")] = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Would more history help? The evidence forecast from parts of the training time, against all of it."""
+    from pipelines.training import learning
+
+    problem = line_of(line)
+    with open_warehouse() as warehouse, err.status(f"learning from parts of the history of {problem.name}"):
+        found = learning.run(warehouse, problem, as_of_time(as_of), family=family)
+    points = found.points.to_dict("records")
+    if json_output:
+        show({"family": found.family, "note": found.note, "points": points}, as_json=True)
+    else:
+        show(points, as_json=False, title=f"learning curve of {problem.name}, {found.family}")
+        out.print(found.note, markup=False)

@@ -19,11 +19,12 @@ EndOption = Annotated[str, typer.Option(help="End of the window (UTC, ISO 8601),
 
 
 def register(app: typer.Typer) -> None:
-    for command in (ingest, sentiment, features, train, audit, gate, predict, monitor, intervals):
+    for command in (ingest, sentiment, train, audit, gate, predict, monitor, intervals):
         app.command()(command)
 
 
-def _daily(window: Window, title: str) -> Any:
+def daily(window: Window, title: str) -> Any:
+    """The days of a window, with a progress bar."""
     return track(list(window.days()), description=title, console=err, transient=True)
 
 
@@ -57,16 +58,6 @@ def sentiment(start: StartOption, end: EndOption, json_output: JsonOption = Fals
         reports = [sentiment_run.run(warehouse, part, config.settings().credibility)
                    for part in window_of(start, end).months()]
     show(reports, as_json=json_output, title="scored")
-
-
-def features(line: LineArgument, start: StartOption, end: EndOption, json_output: JsonOption = False) -> None:
-    """Build the features of a window, one partition per day."""
-    from pipelines.features import run as features_run
-
-    problem = line_of(line)
-    with open_warehouse() as warehouse:
-        refs = [features_run.materialise(warehouse, problem, day) for day in _daily(window_of(start, end), "features")]
-    show(refs, as_json=json_output, title="partitions")
 
 
 def train(
@@ -191,7 +182,7 @@ def predict(line: LineArgument, start: StartOption, end: EndOption, json_output:
 
     problem, settings = line_of(line), config.settings()
     with open_warehouse() as warehouse:
-        reports = [batch.predict(warehouse, settings, problem, day) for day in _daily(window_of(start, end), "predict")]
+        reports = [batch.predict(warehouse, settings, problem, day) for day in daily(window_of(start, end), "predict")]
     show(reports, as_json=json_output, title="predictions")
 
 

@@ -27,30 +27,68 @@ class Target(_Strict):
     """What is predicted.
 
     ``direction``: is the next ``horizon_bars`` return positive? ``volatility``: will realised volatility over
-    the next ``horizon_bars`` exceed its trailing median over ``median_bars``? ``polarity``: do people find a text
-    positive? Its rows are labelled texts of ``sources`` (empty: all) whose label is at least ``neutral`` away from 0.
+    the next ``horizon_bars`` exceed its trailing median over ``median_bars``? ``triple_barrier``: is the price
+    ``upper`` times the volatility of the last ``volatility_bars`` (scaled to the horizon) higher before it is ``lower``
+    times lower? After ``horizon_bars`` without either, ``timeout`` says what the label is: the sign of the return, or
+    none at all.
+    ``meta_label``: does a trade on the side that ``side`` names (with or against the return of the last ``side_bars``)
+    earn more than its costs between these barriers? (``pipelines.features.barriers``)
+
+    ``polarity``: do people find a text positive? Its rows are labelled texts of ``sources`` (empty: all) whose label
+    is at least ``neutral`` away from 0. ``trade_win``: will a trade have earned something after its fees when it
+    is closed? Its rows are the trades of ``sources`` (logs; empty: all).
     """
 
-    kind: Literal["direction", "volatility", "polarity"]
+    kind: Literal["direction", "volatility", "triple_barrier", "meta_label", "polarity", "trade_win"]
     horizon_bars: int = Field(ge=1)
     median_bars: int = Field(default=720, ge=24)
+    upper: float = Field(default=1.0, gt=0, le=100)
+    lower: float = Field(default=1.0, gt=0, le=100)
+    volatility_bars: int = Field(default=24, ge=2, le=720)
+    timeout: Literal["sign", "absent"] = "sign"
+    side: Literal["momentum", "reversal"] = "momentum"
+    side_bars: int = Field(default=24, ge=1, le=720)
     sources: tuple[str, ...] = ()
     neutral: float = Field(default=0.1, gt=0, le=1)
 
     @model_validator(mode="before")
     @classmethod
-    def _texts_have_no_bars(cls, values: Any) -> Any:
-        # Neighbouring texts share no outcome: what a horizon of one bar says, too.
-        if isinstance(values, dict) and values.get("kind") == "polarity":
+    def _only_bars_have_horizons(cls, values: Any) -> Any:
+        # A text or a trade says itself when its outcome is known: what a horizon of one bar says, too.
+        if isinstance(values, dict) and values.get("kind") in ("polarity", "trade_win"):
             return {"horizon_bars": 1, **values}
         return values
 
+    @property
+    def least_bars(self) -> int:
+        """After how many bars an outcome may be known at the earliest: a barrier can be touched at once."""
+        return 1 if self.on_barriers else self.horizon_bars
+
+    @property
+    def on_barriers(self) -> bool:
+        """Whether a touch ends the label, before its horizon. The book of the back-test holds positions for a fixed
+        time, so there is none of such a line."""
+        return self.kind in ("triple_barrier", "meta_label")
+
+    @property
+    def rows(self) -> Literal["bars", "texts", "trades"]:
+        """What its rows are."""
+        match self.kind:
+            case "polarity":
+                return "texts"
+            case "trade_win":
+                return "trades"
+            case _:
+                return "bars"
+
 
 class Features(_Strict):
-    """Which feature groups (see ``pipelines.features.catalog``) make up the matrix, as a versioned list."""
+    """Which feature groups (see ``pipelines.features.catalog``) make up the matrix, as a versioned list. Features that
+    look back over more than ``longest_bars`` are left out: for logs that are short."""
 
     version: int = Field(default=1, ge=1)
     groups: tuple[str, ...] = Field(min_length=1)
+    longest_bars: int | None = Field(default=None, ge=1)
 
 
 class WalkForward(_Strict):
@@ -204,18 +242,21 @@ class Line(_Strict):
     @property
     def on_bars(self) -> bool:
         """Whether its rows are bars, which come every hour and are predicted and watched, or texts that people have
-        judged, which are only learned from."""
-        return self.target.kind != "polarity"
+        judged or closed trades, which are only learned from."""
+        return self.target.rows == "bars"
 
     def require_bars(self, what: str) -> None:
         """Refuse work that only makes sense bar by bar.
 
         Raises:
-            ConfigError: the rows of this line are texts.
+            ConfigError: the rows of this line are texts or trades.
         """
-        if not self.on_bars:
+        if self.target.rows == "texts":
             raise ConfigError(f"{self.name} learns from labelled texts, and there are no bars to {what}; score texts "
                               f"with `tidemark score --line {self.name}`")
+        if self.target.rows == "trades":
+            raise ConfigError(f"{self.name} learns from closed trades, and there are no bars to {what}; train and "
+                              f"judge it with `tidemark train {self.name}` and `tidemark gate {self.name}`")
 
     @property
     def block_days(self) -> int:
@@ -239,18 +280,31 @@ class Line(_Strict):
         return self
 
     @model_validator(mode="after")
-    def _texts_are_not_watched(self) -> Line:
+    def _barriers_have_no_book(self) -> Line:
+        if self.target.on_barriers and self.gate.require_net_return:
+            raise ValueError("gate.require_net_return asks for a book of positions held for a fixed time, and barriers "
+                             "end them early; set it to false, or take target.kind meta_label, whose y is after costs")
+        if self.target.kind == "meta_label" and self.costs is None:
+            raise ValueError("target.kind meta_label asks what is left after costs; add a [costs] table with fee_bps "
+                             "and slippage_bps")
+        return self
+
+    @model_validator(mode="after")
+    def _only_bars_are_watched(self) -> Line:
         if self.on_bars:
             return self
+        one, texts = self.target.rows.removesuffix("s"), self.target.rows == "texts"
         for wrong, remedy in (
-                (self.target.horizon_bars != 1, "leave target.horizon_bars out: a text has no horizon"),
-                (self.symbols, "leave symbols out, and name target.sources"),
-                (self.costs is not None, "leave [costs] out: nobody trades a label"),
+                (self.target.horizon_bars != 1, f"leave target.horizon_bars out: a {one} has no horizon"),
+                (texts and self.symbols, "leave symbols out, and name target.sources"),
+                (self.costs is not None, "leave [costs] out: "
+                 + ("nobody trades a label" if texts else "the outcomes of a log are after its fees")),
+                (self.gate.require_net_return, "set gate.require_net_return = false: the gate has no book of trades"),
                 (self.gate.shadow.when != "never", "set gate.shadow.when = \"never\": no bars come to look at"),
                 (self.gate.rollback.watch_days, "set gate.rollback.watch_days = 0: no bars come to look at"),
                 (self.retrain.on, "set retrain.on = []: nothing watches it; ask for a training by hand")):
             if wrong:
-                raise ValueError(f"a line of kind polarity learns from texts; {remedy}")
+                raise ValueError(f"a line of kind {self.target.kind} learns from {self.target.rows}; {remedy}")
         return self
 
     @model_validator(mode="after")

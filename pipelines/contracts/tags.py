@@ -20,11 +20,14 @@ LOCK = "tidemark.lock_digest"
 PYTHON = "tidemark.python"
 PLATFORM = "tidemark.platform"
 SEED = "tidemark.seed"
+#: Version of the feature list and a digest of what it declared: ``1-3f2a9c01b7de``.
+FEATURES = "tidemark.features"
 STUDY = "tidemark.study"
 TRIALS = "tidemark.trials"
 RUN = "tidemark.run_id"
 FAMILY = "tidemark.family"
 TRAINED_THROUGH = "tidemark.trained_through"
+THRESHOLD = "tidemark.threshold"  # of a line that learns from trades: TAKE from it on
 FAILURE = "tidemark.failure"  # why a run is FAILED
 #: SHA-256 of the model file itself (model.ubj, model.lgb, model.skops): checked before it is opened.
 MODEL_FILE = "tidemark.model_file_sha256"

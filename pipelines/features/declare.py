@@ -28,7 +28,7 @@ class Feature:
         lookback: how many bars before its own it needs.
         unit: of the value.
         source: formula, and where it comes from.
-        neutral: the value that stands for "nothing known"; None: required, a row without it is dropped.
+        neutral: the value that stands for "nothing known"; None: required, a row without it is left out.
         width: how many columns of this kind there are, numbered from 0 behind the name; 0: it is one column.
 
     Raises:
@@ -49,6 +49,11 @@ class Feature:
         if not self.width:
             return (self,)
         return tuple(replace(self, name=f"{self.name}_{number:04d}", width=0) for number in range(self.width))
+
+    @property
+    def absent(self) -> str:
+        """What happens to a row that lacks it."""
+        return "row left out" if self.neutral is None else f"{self.neutral:g}"
 
     def __post_init__(self) -> None:
         if told := sorted({column for column in map(_trade_column, (*self.inputs, self.name)) if column in OUTCOMES}):
@@ -110,6 +115,16 @@ class Rows:
     as_of: pd.Timestamp
 
 
+#: When the values of a group can be known, and what gaps do to them, unless the group says otherwise; by what it is
+#: computed from.
+_BARS = ("at the close of its bar, with the bars of its look-back: a late one is waited for up to 6 h",
+         "a window counts the bars that are there; with less than 0.9 of them, or without a bar that a formula names, "
+         "the value is absent")
+_ROWS = ("at the row's time: what was public by then",
+         "the value is absent when nothing was public by the row's time")
+_TEXTS = ("when the text was written", "a text always has a value")
+
+
 @dataclass(frozen=True)
 class Group:
     """A named set of features: from bars (``from_bars``: arrays of the shape of the bars), from the rows' times and
@@ -119,8 +134,12 @@ class Group:
     ``from_bars`` may give a function without arguments in place of an array: it is called only if its feature is
     wanted, so that one feature more does not cost the whole group.
 
-    ``across_symbols``: a value of one symbol is made of the other symbols' bars, too. Such a group is given the bars of
-    all symbols as they were known at each row's time (``features.across``); all others compute each symbol by itself.
+    Attributes:
+        across_symbols: a value of one symbol is made of the other symbols' bars, too. Such a group is given the bars of
+            all symbols as they were known at each row's time (``features.across``); all others compute each symbol by
+            itself.
+        availability: when a value can be known; left out, what holds for all groups of its kind.
+        gaps: what missing inputs do to a value before ``Feature.neutral`` is applied; left out, likewise.
     """
 
     name: str
@@ -129,6 +148,13 @@ class Group:
     from_rows: Callable[[Rows], Mapping[str, FloatArray]] | None = None
     from_texts: Callable[[Sequence[str]], FloatArray] | None = None
     across_symbols: bool = False
+    availability: str = ""
+    gaps: str = ""
+
+    def __post_init__(self) -> None:
+        usual = _BARS if self.from_bars is not None else _TEXTS if self.from_texts is not None else _ROWS
+        object.__setattr__(self, "availability", self.availability or usual[0])
+        object.__setattr__(self, "gaps", self.gaps or usual[1])
 
     def on_bars(self, bars: Bars) -> dict[str, FloatArray]:
         """The declared features of a group that is computed from bars, arrays of the shape of the bars; nothing for

@@ -31,6 +31,16 @@ def closed_trades(rows: Rows) -> pd.DataFrame:
     return trades.assign(known=known).sort_values(["known", "revision"], kind="stable", ignore_index=True)
 
 
+def versions(rows: Rows) -> pd.DataFrame:
+    """Every version, known at ``rows.as_of``, of every trade of whatever symbol, with ``known``: when this version was
+    known, for an outcome not before the closing. Ordered by it. What earlier trades of other markets brought is known
+    to whoever decides, so nothing here depends on which rows are being built."""
+    trades = asof.read(rows.warehouse, Kind.TRADES, as_of=rows.as_of.to_pydatetime(), revisions="all")
+    known = trades[["available_at", "closed_at"]].max(axis=1)
+    return trades.assign(known=known).sort_values(["known", "revision", *SCHEMAS[Kind.TRADES].key], kind="stable",
+                                                  ignore_index=True)
+
+
 def mean_of_last(rows: Rows, trades: pd.DataFrame, column: str, count: int) -> FloatArray:
     """Mean of ``column`` over the last ``count`` trades of each row's symbol whose outcome was known at the row's own
     ``available_at``; NaN where there was none. Of a trade with several versions the one in force then counts.

@@ -7,13 +7,15 @@ Timing: the row of bar t is decided at its close. *Direction*: y = 1 if close[t+
 at the open of the next bar and sells at the last close: forward_return = close[t+h] / open[t+1] - 1. *Volatility*:
 y = 1 if the realised volatility over bars t+1 to t+h exceeds the median of the same statistic over the windows ending
 at the last ``median_bars`` bars, as far as they were known at the row's time (at least half of them); there is nothing
-to trade.
+to trade. *Triple barrier* and *meta-label*: see ``barriers``. A line that learns from texts or trades has labels of
+its own (``texts``, ``trades``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +23,7 @@ import pandas as pd
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
-from pipelines.features import view
+from pipelines.features import barriers, view
 from pipelines.features.declare import Bars
 from pipelines.features.known import in_force
 from pipelines.features.rolling import shift, window_sum
@@ -39,7 +41,11 @@ _CHUNK = 2048
 
 def history(line: Line) -> timedelta:
     """How much earlier than its first row the bars that ``label`` is given have to begin."""
-    bars = 2 * line.target.horizon_bars + (line.target.median_bars if line.target.kind == "volatility" else 0)
+    bars = 2 * line.target.horizon_bars
+    if line.target.kind == "volatility":
+        bars += line.target.median_bars
+    elif line.target.on_barriers:
+        bars += barriers.lookback(line)
     return bars * _BAR + _SLACK
 
 
@@ -65,12 +71,28 @@ def label(bars_view: pd.DataFrame, line: Line) -> pd.DataFrame:
         (float64, NaN: none). A row whose outcome lacks a bar has no label.
 
     Raises:
-        ContractError: bars off the hourly grid.
+        ContractError: bars off the hourly grid. ConfigError: a meta-label without costs.
     """
     if bars_view.empty:
         return _frame((), 0, np.empty((2, 0), dtype=np.int64), {})
     opened = bars_view["event_time"]
     past = view.history(bars_view, opened.min().to_pydatetime(), opened.max().to_pydatetime() + _BAR)
+    y, ends, earned = (_touched if line.target.on_barriers else _at_the_horizon)(past, line)
+    labelled = (ends < view.NEVER) & (past.available < view.NEVER) & ~np.isnan(y)
+    previous = _previous(y, np.where(labelled, ends, view.NEVER), past.available)
+    cells = np.stack(np.nonzero(labelled))
+    return _frame(past.symbols, past.first, cells, {
+        "y": y[labelled], "label_end": ends[labelled], "prev_label": previous[labelled],
+        "forward_return": earned[labelled]})
+
+
+def _touched(past: view.History, line: Line) -> tuple[FloatArray, Ints, FloatArray]:
+    found = barriers.outcomes(past, line)
+    return found.y, found.end, found.forward_return
+
+
+def _at_the_horizon(past: view.History, line: Line) -> tuple[FloatArray, Ints, FloatArray]:
+    """y, label end and forward return of labels that are all of one length, shape (hours, symbols)."""
     horizon = line.target.horizon_bars
     compute = _direction(horizon) if line.target.kind == "direction" else _volatility(horizon)
     outcome = view.evaluate(past, compute, horizon, grace=None)
@@ -82,12 +104,7 @@ def label(bars_view: pd.DataFrame, line: Line) -> pd.DataFrame:
     else:
         usual = _known_median(outcome.values["volatility"], outcome.time, past.available, line.target.median_bars)
         y = np.where(np.isnan(usual), np.nan, (values["volatility"] > usual).astype(np.float64))
-    labelled = (ends < view.NEVER) & (past.available < view.NEVER) & ~np.isnan(y)
-    previous = _previous(y, np.where(labelled, ends, view.NEVER), past.available)
-    cells = np.stack(np.nonzero(labelled))
-    return _frame(past.symbols, past.first, cells, {
-        "y": y[labelled], "label_end": ends[labelled], "prev_label": previous[labelled],
-        "forward_return": values.get("forward_return", np.full(y.shape, np.nan))[labelled]})
+    return y, ends, values.get("forward_return", np.full(y.shape, np.nan))
 
 
 def _direction(horizon: int) -> view.Compute:
@@ -147,7 +164,7 @@ def _previous(y: FloatArray, ends: Ints, at: Ints) -> FloatArray:
     return previous
 
 
-def _frame(symbols: tuple[str, ...], first: int, cells: Ints, values: Mapping[str, FloatArray]) -> pd.DataFrame:
+def _frame(symbols: tuple[str, ...], first: int, cells: Ints, values: Mapping[str, Any]) -> pd.DataFrame:
     row, column = cells
     empty = np.empty(0)
     frame = pd.DataFrame({

@@ -15,14 +15,14 @@ from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.window import Window
 from pipelines.features import across as across_symbols
-from pipelines.features import catalog, texts, view
+from pipelines.features import catalog, texts, trades, view
 from pipelines.features.declare import Bars, Feature, Group, Rows
 from pipelines.sentiment.hours import HOUR_US, instant, times
 from pipelines.store import Warehouse, asof
 
 #: What naive forecasts are made of; it travels with a training snapshot and is no feature. The latest label known
-#: (bars), the lexicon's opinion (texts).
-NAIVE = ("base_prev_label", texts.COMPOUND)
+#: (bars, trades), the lexicon's opinion (texts).
+NAIVE = (trades.PREVIOUS, texts.COMPOUND)
 _BAR = timedelta(hours=1)
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def build(warehouse: Warehouse, line: Line, *, window: Window, as_of: datetime) 
     A row belongs to one bar of one symbol. Its ``available_at`` is the moment its bar and the bars of the hours before
     were there (``view.GRACE`` limits the wait), and its values are made of what was known then: bar versions,
     aggregates, indicators. A row computed alone equals the same row computed within years, bit for bit. The rows of a
-    line that learns from texts are texts, see ``texts``.
+    line that learns from texts or trades are those, see ``texts`` and ``trades``.
 
     Features with a neutral value take it where nothing is known (the catalog says which); a row without one of the
     others is dropped, so no NaN or infinity leaves here. So one group more can only take rows away, those that lack a
@@ -48,7 +48,7 @@ def build(warehouse: Warehouse, line: Line, *, window: Window, as_of: datetime) 
     """
     groups = catalog.of(line)
     if not line.on_bars:
-        return texts.build(warehouse, line, window=window, as_of=as_of)
+        return (texts if line.target.rows == "texts" else trades).build(warehouse, line, window=window, as_of=as_of)
     cutoff = min(as_of, asof.just_before(window.end))
     inputs = read(warehouse, line, groups, window, cutoff)
     frame, values = bar_rows(inputs, groups)

@@ -12,7 +12,7 @@ from pipelines.contracts.line import Line
 from pipelines.contracts.records import SnapshotRef
 from pipelines.contracts.window import Window
 from pipelines.errors import InsufficientData
-from pipelines.features import columns, labels, texts
+from pipelines.features import columns, labels, texts, trades
 from pipelines.features.matrix import NAIVE, build, feature_names
 from pipelines.store import Warehouse, asof, snapshots
 
@@ -33,8 +33,8 @@ def training(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[Snapsho
 
     Returns:
         The snapshot's reference, and its frame: ``FEATURE_META``, features, ``LABEL_COLUMNS`` and one of ``NAIVE``
-        (bars: ``base_prev_label``, the latest label known at the row's time; texts: ``base_compound``), ordered by
-        (event_time, symbol).
+        (bars and trades: ``base_prev_label``, the latest label known at the row's time; texts: ``base_compound``),
+        ordered by (event_time, symbol).
 
     Raises:
         InsufficientData: no labelled row in that time.
@@ -52,7 +52,8 @@ def matrix(warehouse: Warehouse, line: Line, as_of: datetime, build: Build = bui
         InsufficientData: no labelled row in that time.
     """
     if not line.on_bars:
-        return texts.training(warehouse, line, as_of)
+        special = texts.training if line.target.rows == "texts" else trades.training
+        return special(warehouse, line, as_of)
     window = Window(as_of - timedelta(days=line.walk_forward.history_days) - line.horizon, as_of)
     rows = build(warehouse, line, window=window, as_of=as_of)
     # What becomes available at as_of belongs to the partition that begins there. It comes in after a training at the

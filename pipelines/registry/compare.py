@@ -20,6 +20,9 @@ from pipelines.validation.significance.forecast import mean_gain
 
 #: What the figures of two trainings have to share to mean the same: parameters of their runs.
 SAME = ("interval", "target.kind", "target.horizon_bars", "target.median_bars")
+#: And for labels of barriers.
+BARRIERS = ("target.upper", "target.lower", "target.volatility_bars", "target.timeout", "target.side",
+            "target.side_bars")
 LEVEL = 0.05
 
 
@@ -134,7 +137,7 @@ def refuse(line: Line, runs: Mapping[str, Run]) -> None:
         if run.tags.get(tags.KIND) != "training" or tags.EVIDENCE not in run.tags:
             raise RegistryError(f"run {name} is a {run.tags.get(tags.KIND, 'run')} in state {run.status} without "
                                 "evidence; only trainings that were concluded can be compared")
-    for key in SAME:
+    for key in (*SAME, *(BARRIERS if line.target.on_barriers else ())):
         values = {name: run.params.get(key) for name, run in runs.items()}
         if len(set(values.values())) > 1:
             told = ", ".join(f"{name} {value}" for name, value in values.items())

@@ -89,9 +89,18 @@ def judged(line: Line, candidate: Candidate, rows: pd.DataFrame, tried: pd.DataF
         line=line.name, version=candidate.version, as_of=candidate.as_of, champion_version=champion,
         opponent=opponent, losses=losses, net_returns=returns,
         metrics={name: _metrics(rows, name, returns) for name in contenders} if len(rows) else {},
-        rows=len(rows), trials=candidate.trials, overlap=line.target.horizon_bars - 1, search=search,
+        rows=len(rows), trials=candidate.trials, overlap=_overlap(line, rows), search=search,
         search_returns=None if search is None or tried is None else _returns(line, tried, [opponent, *trials]),
         selected=selected, audited=candidate.audited)
+
+
+def _overlap(line: Line, rows: pd.DataFrame) -> int:
+    """Over how many following timestamps a label still reaches: those of a trade differ, so their mean."""
+    if line.target.rows != "trades" or rows.empty:
+        return line.target.horizon_bars - 1
+    at = np.unique(rows["event_time"])
+    begins, ends = (np.searchsorted(at, rows[name], side="right") for name in ("event_time", "label_end"))
+    return int(np.ceil(np.mean(ends - begins)))
 
 
 def mean_loss(rows: pd.DataFrame, contender: str) -> pd.Series:
@@ -132,7 +141,7 @@ def _best_naive(losses: pd.DataFrame) -> str:
 
 
 def _returns(line: Line, rows: pd.DataFrame, contenders: list[str]) -> pd.DataFrame | None:
-    if line.costs is None or rows["forward_return"].isna().all():
+    if line.costs is None or line.target.on_barriers or rows["forward_return"].isna().all():
         return None
     costs, horizon = line.costs, line.target.horizon_bars
     return pd.DataFrame({name: backtest.net_returns(rows, rows[name], costs, horizon) for name in contenders})

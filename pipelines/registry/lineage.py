@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -28,6 +28,8 @@ UNKNOWN = "unknown"
 #: Tables of a line's TOML that decide what a snapshot and a model are; the others only judge and watch.
 DECIDING = ("interval", "symbols", "target", "features", "walk_forward", "search")
 _HOUR = timedelta(hours=1)
+#: Before any trade.
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _PARAMS = "model."
 
 
@@ -53,6 +55,7 @@ class Lineage:
     Attributes:
         environment: commit, lock digest, Python and platform of the training, under the names of their tags.
         params: the family's parameters, as numbers.
+        features: version of the feature list and a digest of what it declared then (``catalog.stamp``).
         trained_through: the latest label that the final fit has seen (UTC).
         window_start, window_end: the rows of the snapshot became available in ``[start, end)``; None when the
             warehouse does not have the snapshot.
@@ -67,6 +70,7 @@ class Lineage:
     family: str
     params: Mapping[str, Any]
     seed: int
+    features: str
     as_of: datetime
     trained_through: datetime
     snapshot_digest: str
@@ -110,7 +114,8 @@ def lineage(warehouse: Warehouse, settings: Settings, line: Line, version: int) 
         line=line.name, version=version, run_id=candidate.run_id, family=candidate.family,
         params={key.removeprefix(_PARAMS): number(text) for key, text in sorted(run.params.items())
                 if key.startswith(_PARAMS)},
-        seed=int(seed), as_of=candidate.as_of, trained_through=candidate.trained_through,
+        seed=int(seed), features=found.tags.get(tags.FEATURES, UNKNOWN), as_of=candidate.as_of,
+        trained_through=candidate.trained_through,
         snapshot_digest=candidate.snapshot_digest, evidence_digest=candidate.evidence_digest,
         model_file=found.tags.get(tags.MODEL_FILE, UNKNOWN), model_content=found.tags.get(tags.MODEL_CONTENT, UNKNOWN),
         environment={name: found.tags.get(name, UNKNOWN)
@@ -124,8 +129,8 @@ def lineage(warehouse: Warehouse, settings: Settings, line: Line, version: int) 
 def sources(warehouse: Warehouse, line: Line, as_of: datetime, *,
             recorded_after: datetime | None = None) -> list[Source]:
     """What a training of ``line`` as of a time can read (known before it), by kind and source: bars with the look-back
-    of features, labels and medians, and, as far as the line's features use them, documents and indicators; or the
-    labelled texts of a line that learns from these.
+    of features, labels and medians, and, as far as the line's features use them, documents and indicators; a whole
+    log of trades; or the labelled texts of a line that learns from these.
 
     Args:
         recorded_after: only what was written after this wall-clock time.
@@ -140,7 +145,9 @@ def sources(warehouse: Warehouse, line: Line, as_of: datetime, *,
         wanted.append((Kind.DOCUMENTS, LEAD, None, None))
     if names := sorted(name.partition(":")[2] for name in inputs if name.startswith("indicators:")):
         wanted.append((Kind.INDICATORS, timedelta(days=8), None, names))
-    if not line.on_bars:
+    if line.target.rows == "trades":
+        wanted.append((Kind.TRADES, first - _BEGINNING, list(line.symbols) or None, list(line.target.sources) or None))
+    elif not line.on_bars:
         wanted = [(Kind.LABELS, -line.horizon, None, list(line.target.sources) or None)]
     found = []
     for kind, before, symbols, named in wanted:

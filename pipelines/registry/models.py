@@ -18,7 +18,7 @@ from pipelines.errors import RegistryError, UnsafeArtifact
 from pipelines.registry.client import ModelRegistry
 from pipelines.store import Warehouse, ledger
 from pipelines.training import families
-from pipelines.training.record import MODEL_FILES
+from pipelines.training.families.files import MODEL_FILES
 
 CARD = "MLmodel"
 

@@ -26,15 +26,15 @@ from pipelines.errors import (
     TrainingError,
     UnsafeArtifact,
 )
-from pipelines.features import snapshot
+from pipelines.features import catalog, snapshot
 from pipelines.registry.client import ModelRegistry
 from pipelines.registry.lineage import UNKNOWN, Lineage, lineage, recorded_line, sources
 from pipelines.store import Warehouse, snapshots
 from pipelines.store.digest import canonical, digest
 from pipelines.training import families, fit
 from pipelines.training.families import container
+from pipelines.training.families.files import MODEL_FILES
 from pipelines.training.lineage import environment
-from pipelines.training.record import MODEL_FILES
 
 _NAMES = {tags.GIT_COMMIT: "commit of the code", tags.LOCK: "requirements.lock", tags.PYTHON: "Python",
           tags.PLATFORM: "platform"}
@@ -224,6 +224,9 @@ def _notes(warehouse: Warehouse, line: Line, known: Lineage, identical: bool) ->
         if then != now:
             likely = "" if identical or name == tags.GIT_COMMIT else "; this is the likely cause"
             notes.append(f"The {words} is another one: {then[:48]} then, {now[:48]} now{likely}.")
+    if known.features not in (UNKNOWN, now := catalog.stamp(line)):
+        notes.append(f"What its features declare is another thing: {known.features} then, {now} now"
+                     f"{'' if identical else '; this is the likely cause'}.")
     if UNKNOWN in known.environment.values():
         notes.append("A part of the environment was not recorded when it was trained.")
     if identical and known.frozen_at is not None and (late := _late(warehouse, line, known)):

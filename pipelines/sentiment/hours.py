@@ -26,7 +26,7 @@ def instant(at: datetime) -> int:
 
 def microseconds(times: pd.Series) -> Ints:
     """Microseconds since 1970 of UTC times."""
-    return np.asarray(times.dt.as_unit("us").astype("int64").to_numpy())
+    return np.array(times.array.as_unit("us").asi8)
 
 
 def full_hour_after(at: Ints) -> Ints:

@@ -67,8 +67,9 @@ def champion_scorer(warehouse: Warehouse, settings: Settings, line: Line, as_of:
         RegistryError: it has no champion at that time: none has beaten the lexicon.
         UnsafeArtifact, TrackingUnavailable: its model cannot be loaded.
     """
-    if line.on_bars:
-        raise ConfigError(f"{line.name} predicts bars; only a line with target.kind = \"polarity\" scores texts")
+    if line.target.rows != "texts":
+        raise ConfigError(f"{line.name} predicts {line.target.rows}; only a line with target.kind = \"polarity\" "
+                          "scores texts")
     with warehouse.begin() as connection:
         present = ledger.champion(connection, line.name, as_of=as_of)
     if present is None:

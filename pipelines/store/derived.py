@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
+import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Select, Table, func, select
+from sqlalchemy import Column, Connection, Double, Integer, Select, Table, func, select
 
 from pipelines.errors import ContractError
-from pipelines.store import frames
+from pipelines.store import binary, frames, tables
 from pipelines.store.tables import FACTS
 from pipelines.store.warehouse import Warehouse
 
@@ -52,3 +54,26 @@ def read(source: Warehouse | Connection, table: Table, *, columns: Sequence[str]
         return frames.fetch(source, query)
     with source.begin() as connection:
         return frames.fetch(connection, query)
+
+
+def aggregates(connection: Connection, *, symbols: Sequence[str], windows: Sequence[str], at: Sequence[datetime],
+               as_of: datetime, columns: Sequence[str]) -> np.ndarray[Any, Any]:
+    """The sentiment aggregates of these symbols and windows at these times, as far as they were known at ``as_of``.
+
+    Returns:
+        (rows,) structured: ``symbol`` and ``window`` (their places in the arguments, int32), ``at`` (int64,
+        microseconds since 1970) and ``columns`` (float64, NaN where empty); in no order.
+    """
+    table = tables.sentiment_aggregates
+    numbers = ", ".join(f"COALESCE({frames.quoted([name])}::float8, 'NaN')" for name in columns)
+    found = binary.fetch(
+        connection,
+        'SELECT array_position(%(symbols)s::text[], symbol), array_position(%(windows)s::text[], "window"), "at", '
+        f'{numbers} FROM {table.fullname} WHERE symbol = ANY(%(symbols)s::text[]) AND "at" = ANY(%(at)s) '
+        'AND "window" = ANY(%(windows)s::text[]) AND available_at <= %(as_of)s',
+        {"symbols": list(symbols), "windows": list(windows), "at": list(at), "as_of": as_of},
+        {"symbol": Column("symbol", Integer), "window": Column("window", Integer), "at": table.c["at"],
+         **{name: Column(name, Double) for name in columns}})
+    for name in ("symbol", "window"):
+        found[name] -= 1
+    return found

@@ -67,12 +67,14 @@ def run(warehouse: Warehouse, line: Line, as_of: datetime, *, days: int, family:
 
     Args:
         days: how many days are forecast; the first fit learns from the ``train_days`` before them.
+        group: a group, or one feature like ``trend.rsi_14h``. Of a group of which the line names single features,
+            these.
         family: model family, with its default parameters; the line's first if left out.
 
     Raises:
         ConfigError: unknown family or group. InsufficientData: too little history, or the group never varies.
     """
-    groups = tuple(dict.fromkeys([*line.features.groups, group]))
+    groups = line.features.groups if _used(line, group) else (*line.features.groups, group)
     wanted = line.model_copy(update={
         "features": line.features.model_copy(update={"groups": groups}),
         "walk_forward": line.walk_forward.model_copy(update={"evidence_days": days, "search_folds": 0})})
@@ -88,7 +90,7 @@ def ablate(frame: pd.DataFrame, line: Line, *, days: int, family: str | None = N
         InsufficientData: fewer than ``LEAST_DAYS`` days with enough rows before them, or columns that never vary.
     """
     chosen = families.get(family or line.search.families[0])
-    own = [feature.name for feature in catalog.features(catalog.select([group])) if feature.name in frame.columns]
+    own = [name for name in _names((group,)) if name in frame.columns]
     if not own or not (frame[own].nunique(dropna=False) > 1).any():
         raise InsufficientData(f"the {group} features of {line.name} never vary in these days: nothing was known. Load "
                                "texts and score them (`tidemark ingest`, `tidemark sentiment`)")
@@ -105,10 +107,19 @@ def ablate(frame: pd.DataFrame, line: Line, *, days: int, family: str | None = N
     overlap = math.ceil((line.target.horizon_bars - 1) * line.bar / _DAY)
     test = forecast.mean_gain(daily["without"] - daily["with"], overlap=overlap, alpha=line.gate.alpha)
     mean = daily.mean()
-    return Ablation(line.name, group, group in line.features.groups, chosen.name, len(daily), len(tested),
+    return Ablation(line.name, group, _used(line, group), chosen.name, len(daily), len(tested),
                     tested["symbol"].nunique(), tested["event_time"].min().to_pydatetime(),
                     tested["event_time"].max().to_pydatetime(), float(mean["with"]), float(mean["without"]),
                     float(mean["base_rate"]), test)
+
+
+def _names(groups: Sequence[str]) -> list[str]:
+    return [feature.name for feature in catalog.features(catalog.select(groups))]
+
+
+def _used(line: Line, group: str) -> bool:
+    """Whether the line has the group, or the features of it that it names."""
+    return not set(_names((group,))).isdisjoint(_names(line.features.groups))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -18,7 +18,7 @@ from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.records import BASELINES
 from pipelines.contracts.window import Window
 from pipelines.errors import InsufficientData
-from pipelines.features import build, labels, snapshot, texts
+from pipelines.features import build, catalog, labels, snapshot, texts, trades
 from pipelines.sentiment.aggregate import LONGEST_HOURS, aggregate
 from pipelines.sentiment.hours import full_hour, full_tick
 from pipelines.sentiment.run import SCORER
@@ -50,10 +50,10 @@ def run(warehouse: Warehouse, settings: Settings | None, line: Line, as_of: date
         InsufficientData: too little history as of that time, as a training would say.
         StoreUnavailable, StoreError, ContractError
     """
-    builds, frame = (_of_bars if line.on_bars else _of_texts)(warehouse, line, as_of)
+    builds, frame = _BUILDS[line.target.rows](warehouse, line, as_of)
     if frame.empty:
-        raise InsufficientData(f"{line.name} has no labelled rows as of {as_of}: nothing to audit; load bars or labels "
-                               "(`tidemark ingest`) or choose a later --as-of")
+        raise InsufficientData(f"{line.name} has no labelled rows as of {as_of}: nothing to audit; load bars, labels "
+                               "or trades (`tidemark ingest`) or choose a later --as-of")
     cut = plan(line, frame)
     return audit_line(line, builds=builds, frame=frame, plan=cut,
                       fitters={name: fitter(name, line.search.seed) for name in line.search.families}, as_of=as_of,
@@ -65,7 +65,7 @@ def _of_bars(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[list[Bu
     features, rows = _features(warehouse, line, window, as_of)
     labelled = _labels(warehouse, line, window, as_of, rows)
     builds = [features, labelled]
-    if "sentiment" in line.features.groups:
+    if "sentiment_aggregates" in catalog.inputs(catalog.of(line)):
         builds.append(_aggregates(warehouse, as_of))
     return builds, snapshot.join(rows, labelled.rebuild(pd.Timestamp(as_of), None))
 
@@ -88,6 +88,33 @@ def _of_texts(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[list[B
     return [from_facts("features", condensed, {"texts": written}, opens=at_once),
             from_facts("labels", lambda facts: texts.labels(facts["labels"], line), {"labels": judged},
                        known="label_end", opens=at_once)], texts.frame_of(judged, line)
+
+
+def _of_trades(warehouse: Warehouse, line: Line, as_of: datetime) -> tuple[list[Build], pd.DataFrame]:
+    """The features of an entry are asked for at its opening, whatever becomes of it; its label comes of the log alone.
+    """
+    window = trades.window_of(line, as_of)
+    log = trades.read(warehouse, line, window, as_of)
+    told = trades.labels(log)
+    if told.empty:
+        return [], told
+    whole = trades.features(warehouse, line, told, as_of)
+
+    def rebuild(cut: pd.Timestamp, since: pd.Timestamp | None) -> pd.DataFrame:
+        if since is None and cut >= pd.Timestamp(as_of):
+            return whole.drop(columns="source")
+        asked = told[(told["event_time"] <= cut) & (told["event_time"] >= (since or told["event_time"].min()))]
+        return trades.features(warehouse, line, asked, cut.to_pydatetime()).drop(columns="source")
+
+    known = {kind.value: asof.read(warehouse, kind, as_of=as_of, start=window.start, by="available_at",
+                                   revisions="all") for kind in (Kind.BARS, Kind.TRADES)}
+    at_once = pd.Timedelta(0)
+    return [Build("features", rebuild, moments(known), news(known), reach=_REACH, opens=at_once, facts=known),
+            from_facts("labels", lambda facts: trades.labels(facts["trades"]).drop(columns="source"), {"trades": log},
+                       known="label_end", opens=at_once)], trades.frame_of(whole, told)
+
+
+_BUILDS = {"bars": _of_bars, "texts": _of_texts, "trades": _of_trades}
 
 
 def fitter(family: str, seed: int) -> Fitter:
@@ -131,7 +158,7 @@ def _labels(warehouse: Warehouse, line: Line, window: Window, as_of: datetime, r
                      symbols=list(line.symbols) or None, revisions="all")
     bars = bars[bars["interval"] == line.interval].reset_index(drop=True)
     return from_facts("labels", lambda facts: labels.label(facts["bars"], line), {"bars": bars}, known="label_end",
-                      opens=pd.Timedelta(_BAR + line.horizon),
+                      opens=pd.Timedelta(_BAR * (1 + line.target.least_bars)),
                       executed=("forward_return",) if line.target.kind == "direction" else ())
 
 

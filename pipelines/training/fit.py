@@ -74,14 +74,17 @@ def tested_rows(data: Matrix, folds: Sequence[Fold]) -> pd.DataFrame:
     return data.frame.iloc[rows][["symbol", "event_time"]].reset_index(drop=True)
 
 
-def out_of_sample(data: Matrix, folds: Sequence[Fold], family: str, params: Mapping[str, Any],
-                  seed: int) -> pd.DataFrame:
+def out_of_sample(data: Matrix, folds: Sequence[Fold], family: str, params: Mapping[str, Any], seed: int, *,
+                  keep: list[Fitted] | None = None) -> pd.DataFrame:
     """Walk forward over ``folds`` and keep each row's prediction beside those of the naive baselines.
 
     Columns ``EVIDENCE_COLUMNS``: ``base_rate`` is the training rows' mean label; ``persistence`` the training rows'
     frequency of 1 after a previous label like this row's (Laplace-smoothed), or the base rate where the previous
     label is not known; ``no_retraining`` the first fold's model, never fitted again. Of texts also ``lexicon``: what
     the lexicon says, as a probability fitted on the training rows. Ordered by (event_time, symbol).
+
+    Args:
+        keep: takes each fold's model, in the order of the folds.
     """
     parts: list[pd.DataFrame] = []
     first: Fitted | None = None
@@ -89,6 +92,8 @@ def out_of_sample(data: Matrix, folds: Sequence[Fold], family: str, params: Mapp
         rows = data.frame.iloc[fold.test]
         model = _fit(data, fold.train, family, params, seed)
         first = first or model
+        if keep is not None:
+            keep.append(model)
         base_rate = float(data.labels[fold.train].mean())
         part = rows[["symbol", "event_time", "available_at", "label_end", "y", "forward_return"]].copy()
         part["y"] = part["y"].astype("float64")
@@ -114,6 +119,11 @@ def final(data: Matrix, line: Line, family: str, params: Mapping[str, Any],
         start = times.max() + line.bar - timedelta(days=line.walk_forward.train_days)
         rows = np.flatnonzero((times >= start).to_numpy())
     return _fit(data, rows, family, params, seed), rows
+
+
+def predicted(data: Matrix, train: Any, test: Any, family: str, params: Mapping[str, Any], seed: int) -> FloatArray:
+    """P(y = 1) of the rows ``test`` by a model fitted on the rows ``train``."""
+    return _fit(data, train, family, params, seed).predict(data.features[test])
 
 
 def _fit(data: Matrix, rows: Any, family: str, params: Mapping[str, Any], seed: int) -> Fitted:

@@ -7,6 +7,8 @@
 ``net.<figure>``                   evidence folds after costs: net_return, sharpe_per_period, sharpe_annualised,
                                    sortino_per_period, sortino_annualised, calmar, max_drawdown, win_rate,
                                    profit_factor, turnover, exposure, cost; only for tradable targets
+``decision.<rule>.<figure>``       trades only, evidence folds: rules ``take``, ``all`` and ``difference``, figures
+                                   of ``validation.backtest.decisions``; ``decision.threshold`` is the final model's
 ``search.<figure>``                trials_complete, trials_pruned, trials_failed, best_log_loss
 ``data.<figure>``                  rows, features, train_rows, evidence_rows
 
@@ -25,6 +27,8 @@ from pipelines.contracts.line import Line
 from pipelines.contracts.records import BASELINES
 from pipelines.training.search import TrialRecord
 from pipelines.validation import backtest, metrics
+from pipelines.validation.backtest.decisions import TakeRule
+from pipelines.validation.backtest.decisions import measures as figures_of
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,14 @@ def measure(line: Line, searched: pd.DataFrame, evidence: pd.DataFrame) -> list[
     return [item for item in found if math.isfinite(item.value)]
 
 
+def decision_figures(evidence: pd.DataFrame, rule: TakeRule | None, seed: int) -> list[Measure]:
+    """What TAKE would have brought on the evidence, and the final model's threshold; nothing without a rule."""
+    if rule is None:
+        return []
+    found = figures_of(backtest.take_or_skip(evidence, evidence["take"].to_numpy() > 0, seed=seed))
+    return [Measure("decision.threshold", rule.threshold), *(Measure(name, value) for name, value in found.items())]
+
+
 def search_figures(trials: Sequence[TrialRecord]) -> list[Measure]:
     """How the search went."""
     counts = {state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")}
@@ -66,8 +78,8 @@ def search_figures(trials: Sequence[TrialRecord]) -> list[Measure]:
 
 
 def tradable(line: Line, predictions: pd.DataFrame) -> bool:
-    """The line has costs and the rows have returns."""
-    return line.costs is not None and bool(predictions["forward_return"].notna().any())
+    """The line has costs, the rows have returns, and a position has a fixed length."""
+    return line.costs is not None and not line.target.on_barriers and bool(predictions["forward_return"].notna().any())
 
 
 def book(line: Line, predictions: pd.DataFrame, contender: str = "candidate") -> pd.DataFrame:

@@ -23,7 +23,7 @@ COLOURS = {"candidate": "#1f5fa8", "base_rate": "#8a8a8a", "persistence": "#c98a
 EVIDENCE_SHADE = "#1f5fa8"
 
 
-def _picture(path: Path, title: str, draw: Callable[[Any], None], size: tuple[float, float] = (5.4, 4.0),
+def picture(path: Path, title: str, draw: Callable[[Any], None], size: tuple[float, float] = (5.4, 4.0),
              left: float = 0.13) -> Path:
     # Fixed margins: a layout engine draws each picture twice.
     figure = Figure(figsize=size)
@@ -56,7 +56,7 @@ def roc(path: Path, y: FloatArray, contenders: Mapping[str, FloatArray], scores:
         axes.plot([0, 1], [0, 1], color="black", lw=0.6, ls=":")
         axes.set(xlabel="false positive rate", ylabel="true positive rate")
         axes.legend(fontsize=8, loc="lower right")
-    return _picture(path, "ROC on the evidence folds", draw)
+    return picture(path, "ROC on the evidence folds", draw)
 
 
 def precision_recall(path: Path, y: FloatArray, contenders: Mapping[str, FloatArray]) -> Path:
@@ -69,7 +69,7 @@ def precision_recall(path: Path, y: FloatArray, contenders: Mapping[str, FloatAr
         axes.axhline(float(y.mean()), color="black", lw=0.6, ls=":")
         axes.set(xlabel="recall", ylabel="precision", ylim=(0, 1.02))
         axes.legend(fontsize=8)
-    return _picture(path, "Precision and recall on the evidence folds", draw)
+    return picture(path, "Precision and recall on the evidence folds", draw)
 
 
 def calibration(path: Path, y: FloatArray, p: FloatArray, bins: int = 10) -> Path:
@@ -82,7 +82,7 @@ def calibration(path: Path, y: FloatArray, p: FloatArray, bins: int = 10) -> Pat
         low, high = float(min(said.min(), seen.min())), float(max(said.max(), seen.max()))
         axes.plot([low, high], [low, high], color="black", lw=0.6, ls=":")
         axes.set(xlabel="forecast probability", ylabel="observed frequency")
-    return _picture(path, "Calibration on the evidence folds", draw)
+    return picture(path, "Calibration on the evidence folds", draw)
 
 
 def confusion(path: Path, y: FloatArray, p: FloatArray) -> Path:
@@ -97,7 +97,7 @@ def confusion(path: Path, y: FloatArray, p: FloatArray) -> Path:
                 axes.text(column, row, f"{counts[row, column]}\n{counts[row, column] / len(y):.1%}", ha="center",
                           va="center", fontsize=10, color="white" if dark else "black")
         axes.set(xticks=[0, 1], yticks=[0, 1], xlabel="predicted", ylabel="observed")
-    return _picture(path, "Confusion at 0.5 on the evidence folds", draw, (4.0, 3.8))
+    return picture(path, "Confusion at 0.5 on the evidence folds", draw, (4.0, 3.8))
 
 
 def importance(path: Path, explanation: Explanation) -> Path:
@@ -106,7 +106,7 @@ def importance(path: Path, explanation: Explanation) -> Path:
         top = explanation.importance.head(TOP)[::-1]
         axes.barh(top.index, top.to_numpy(), color=COLOURS["candidate"])
         axes.set_xlabel(explanation.importance_unit)
-    return _picture(path, "Feature importance", draw, (6.4, 4.6), LABELS)
+    return picture(path, "Feature importance", draw, (6.4, 4.6), LABELS)
 
 
 def shap_summary(path: Path, explanation: Explanation) -> Path:
@@ -121,7 +121,7 @@ def shap_summary(path: Path, explanation: Explanation) -> Path:
         axes.axvline(0, color="black", lw=0.6)
         axes.set_yticks(range(len(order)), [explanation.names[column] for column in order])
         axes.set_xlabel(f"SHAP value ({explanation.shap_unit}); blue: low feature value, red: high")
-    return _picture(path, "What moves the prediction", draw, (6.8, 4.8), LABELS)
+    return picture(path, "What moves the prediction", draw, (6.8, 4.8), LABELS)
 
 
 def equity(path: Path, books: Mapping[str, pd.DataFrame], evidence_start: pd.Timestamp,
@@ -165,7 +165,7 @@ def search_history(path: Path, trials: Sequence[TrialRecord]) -> Path:
             axes.step([trial.number for trial in done], best, where="post", color="black", lw=0.8, label="best so far")
         axes.set(xlabel="trial", ylabel="mean log loss (nats)")
         axes.legend(fontsize=7)
-    return _picture(path, "Search history", draw, (6.4, 4.0))
+    return picture(path, "Search history", draw, (6.4, 4.0))
 
 
 def parameter_importance(path: Path, shares: Mapping[str, float]) -> Path:
@@ -178,4 +178,4 @@ def parameter_importance(path: Path, shares: Mapping[str, float]) -> Path:
         else:
             axes.text(0.5, 0.5, "too few complete trials", ha="center", va="center", transform=axes.transAxes)
         axes.set_xlabel("share")
-    return _picture(path, "Parameter importance", draw, (6.8, 4.0), LABELS)
+    return picture(path, "Parameter importance", draw, (6.8, 4.0), LABELS)

@@ -16,9 +16,11 @@ from pipelines.contracts import tags
 from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import TrainingError
+from pipelines.features import catalog
 from pipelines.store import Warehouse, snapshots
-from pipelines.training import card, explain, families, fit, lineage, report, search
-from pipelines.training.measure import Measure, measure, search_figures
+from pipelines.training import card, explain, families, fit, leaderboard, lineage, report, search, take
+from pipelines.training.families.base import Fitted
+from pipelines.training.measure import Measure, decision_figures, measure, search_figures
 from pipelines.training.record import Registered, Tracker
 from pipelines.training.session import Session
 from pipelines.validation import metrics
@@ -54,17 +56,23 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
     best = search.best(trials)
     family_name = str(best.family)
     family = families.get(family_name)
-    searched = fit.out_of_sample(data, folds.search, family_name, best.params, session.seed)
-    evidence = fit.out_of_sample(data, folds.evidence, family_name, best.params, session.seed)
+    models: list[Fitted] = []
+    searched = fit.out_of_sample(data, folds.search, family_name, best.params, session.seed, keep=models)
+    evidence = fit.out_of_sample(data, folds.evidence, family_name, best.params, session.seed, keep=models)
     model, rows = fit.final(data, line, family_name, best.params, session.seed)
     trained = data.frame.iloc[rows]
+    rule = None
+    if take.applies(line):
+        evidence = take.taken(line, data, folds.evidence, evidence, family_name, best.params, session.seed)
+        rule = take.rule(line, data, rows, family_name, best.params, session.seed)
     tried = search_frame(warehouse, searched, trials)
     as_of = datetime.fromisoformat(session.as_of)
     evidence_ref = snapshots.put(warehouse, evidence, kind="evidence", line=line.name,
                                  start=folds.evidence_start.to_pydatetime(), end=as_of)
     search_ref = snapshots.put(warehouse, tried, kind="search", line=line.name,
                                start=folds.search[0].test_start.to_pydatetime(), end=as_of)
-    measures = [*measure(line, searched, evidence), *search_figures(trials), *(Measure(f"data.{name}", float(value))
+    measures = [*measure(line, searched, evidence), *decision_figures(evidence, rule, session.seed),
+                *search_figures(trials), *(Measure(f"data.{name}", float(value))
                 for name, value in (("rows", len(data.labels)), ("features", len(data.names)),
                                     ("train_rows", len(rows)), ("evidence_rows", len(evidence))))]
     undefined = metrics.undefined(evidence["y"], evidence["candidate"])
@@ -82,7 +90,9 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
     with tempfile.TemporaryDirectory(prefix="tidemark-report-") as directory:
         report.write(Path(directory), line=line, searched=searched, evidence=evidence,
                      evidence_start=folds.evidence_start, explanation=explanation, trials=trials,
-                     parameter_shares=search.importances(url, session.study), measures=measures, card=text)
+                     parameter_shares=search.importances(url, session.study), measures=measures, card=text,
+                     fold_importance=explain.by_fold(models), forces=_forces(data, folds, models[-1]),
+                     families=leaderboard.families(tried, trials, "On the search folds", session.seed))
         tracker.artifacts(session.run_id, Path(directory))
     tracker.params(session.run_id, {
         "family": family_name, **{f"model.{key}": value for key, value in best.params.items()}})
@@ -91,14 +101,22 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
     outcome = {
         tags.RUN: session.run_id, tags.FAMILY: family_name, tags.TRAINED_THROUGH: trained_through.isoformat(),
         tags.EVIDENCE: evidence_ref.digest, tags.SEARCH: search_ref.digest, tags.TRIALS: str(finished),
-        tags.MODEL_FILE: file_digest, tags.MODEL_CONTENT: model.fingerprint()}
+        tags.MODEL_FILE: file_digest, tags.MODEL_CONTENT: model.fingerprint(),
+        **({} if rule is None else {tags.THRESHOLD: repr(rule.threshold)})}
     tracker.measures(session.run_id, measures, {
         **outcome, "mlflow.note.content": text[:7500],
         **{f"tidemark.undefined.{name}": why for name, why in undefined.items()}})
     return tracker.register(line, session.run_id, source, {
         **outcome, tags.LINE: line.name, tags.AS_OF: session.as_of, tags.SNAPSHOT: session.snapshot_digest,
-        tags.SEED: str(session.seed), tags.REASON: session.reason, tags.REQUEST: str(session.request_id or ""),
+        tags.SEED: str(session.seed), tags.FEATURES: catalog.stamp(line), tags.REASON: session.reason,
+        tags.REQUEST: str(session.request_id or ""),
         **lineage.environment()}, text)
+
+
+def _forces(data: fit.Matrix, folds: Plan, model: Fitted) -> tuple[explain.Force, ...]:
+    """Single predictions of the last evidence fold by its own model, which has not seen these rows."""
+    rows = folds.evidence[-1].test
+    return explain.forces(model, data.frame.iloc[rows], data.features[rows])
 
 
 def search_frame(warehouse: Warehouse, searched: pd.DataFrame, trials: Sequence[search.TrialRecord]) -> pd.DataFrame:

@@ -46,11 +46,11 @@ from pipelines.contracts.records import SnapshotRef
 from pipelines.errors import ConfigError, TidemarkError, TrackingUnavailable, TrainingError
 from pipelines.training.families import container
 from pipelines.training.families.base import Family, Fitted, requirements
+from pipelines.training.families.files import LOADERS, MODEL_FILES
 from pipelines.training.measure import Measure
 from pipelines.training.search import TrialRecord
 
 MODEL_NAME = "model"
-MODEL_FILES = {"xgboost": "model.ubj", "lightgbm": "model.lgb", "sklearn": "model.skops"}
 #: Rows of the input example; enough to show the columns and their magnitudes.
 EXAMPLE_ROWS = 5
 _BATCH = 100
@@ -78,7 +78,7 @@ def connect(settings: Settings) -> MlflowClient:
 def warm() -> None:
     """Import what storing a model needs and let MLflow list the installed packages, both once per process: seconds
     that a forked task need not spend again."""
-    for name in (*(f"mlflow.{flavor}" for flavor in MODEL_FILES), "skops.io"):
+    for name in ("mlflow.xgboost", "mlflow.lightgbm", "mlflow.sklearn", "mlflow.pyfunc", "skops.io"):
         import_module(name)
     from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
 
@@ -334,6 +334,18 @@ def _save(path: Path, model: Fitted, family: Family, example: pd.DataFrame, card
             native, str(path), serialization_format="skops", skops_trusted_types=list(family.trusted_types),
             pyfunc_predict_fn="predict_proba", signature=infer_signature(example, native.predict_proba(values)),
             **common)
+    elif family.flavor in LOADERS:
+        import mlflow.pyfunc
+
+        file = path.parent / MODEL_FILES[family.flavor]
+        native.save_model(str(file))
+        mlflow.pyfunc.save_model(str(path), loader_module=LOADERS[family.flavor], data_path=str(file),
+                                 signature=infer_signature(example, model.predict(values)), **common)
+        # MLflow puts it one level down; where every other flavour's file lies, ours lies too.
+        (path / "data" / file.name).rename(path / file.name)
+        (path / "data").rmdir()
+        card.flavors["python_function"]["data"] = file.name
+        card.save(str(path / "MLmodel"))
     else:
         raise TrainingError(f"family {family.name} names the flavor {family.flavor!r}, which has no native format "
                             f"here; use one of {', '.join(MODEL_FILES)}")

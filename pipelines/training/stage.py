@@ -19,7 +19,7 @@ from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.records import Candidate, RequestState, RetrainRequest
 from pipelines.errors import Conflict, LeakFound, TidemarkError, TrainingError
-from pipelines.features import snapshot
+from pipelines.features import catalog, snapshot
 from pipelines.store import Warehouse, ledger
 from pipelines.training import audit, fit, lineage, produce, search
 from pipelines.training.record import Registered, Tracker
@@ -196,7 +196,8 @@ def _run_tags(line: Line, request: RetrainRequest, snapshot_digest: str) -> dict
     return {
         tags.LINE: line.name, tags.KIND: "training", tags.REQUEST: str(request.id or ""),
         tags.REASON: str(request.reason), tags.AS_OF: request.as_of.isoformat(), tags.SNAPSHOT: snapshot_digest,
-        tags.SEED: str(line.search.seed), tags.GIT_COMMIT: commit, tags.LOCK: lineage.lock_digest(),
+        tags.SEED: str(line.search.seed), tags.FEATURES: catalog.stamp(line), tags.GIT_COMMIT: commit,
+        tags.LOCK: lineage.lock_digest(),
         "mlflow.user": request.requested_by, "mlflow.source.git.commit": commit.removesuffix("+dirty")}
 
 

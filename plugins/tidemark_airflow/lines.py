@@ -21,7 +21,7 @@ CHUNK = 64
 @dataclass(frozen=True)
 class LineInfo:
     """The part of a line's TOML that shapes its DAGs. ``on_bars``: its rows are bars, which come every hour and are
-    predicted and watched; else labelled texts, of which it is only trained and judged."""
+    predicted and watched; else labelled texts or closed trades, of which it is only trained and judged."""
 
     name: str
     title: str
@@ -107,7 +107,7 @@ def lines() -> tuple[LineInfo, ...]:
                 name=str(table["name"]), title=str(table["title"]), owner=str(table.get("owner", "ml")),
                 approval=str(table.get("gate", {}).get("approval", "auto")),
                 workers=int(table["search"].get("workers", 2)), symbols=tuple(table.get("symbols", ())),
-                on_bars=str(table["target"]["kind"]) != "polarity"))
+                on_bars=str(table["target"]["kind"]) not in ("polarity", "trade_win")))
         except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is not a line ({error!r}); `tidemark lines` names what is wrong") from error
     return tuple(found)

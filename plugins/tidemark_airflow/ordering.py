@@ -12,18 +12,37 @@ from typing import TYPE_CHECKING
 from tidemark_airflow.context import Work, tell
 
 if TYPE_CHECKING:
+    from pipelines.contracts.line import Line
     from pipelines.contracts.window import Window
     from pipelines.store import Warehouse
 
-#: The longest look-back of features (168 bars) and aggregates (1 week), and a day for bars that came late.
+#: The look-back of aggregates and of the plain features (1 week), and a day for bars that came late.
 LOOK_BACK = timedelta(days=8)
 #: A day whose input came this long ago and that nobody has finished was forgotten, not delayed.
 PATIENCE = timedelta(minutes=15)
 
 
-def require_days(warehouse: Warehouse, day: Window, datasets: tuple[str, ...], if_any: tuple[str, ...] = ()) -> None:
+def look_back(line: Line) -> timedelta:
+    """How much history of bars the features of a day need: `LOOK_BACK`, or more if the line has a longer feature."""
+    from pipelines.features import catalog
+
+    return max(LOOK_BACK, timedelta(hours=catalog.lookback(catalog.of(line)), days=1))
+
+
+def require_inputs(w: Work, line: Line) -> None:
+    """Check that what the features of the task's first day are made of is there.
+
+    Raises:
+        NotReady: something is missing; the task tries again later.
+    """
+    require_days(w.warehouse, w.days[0], ("bars",), back=look_back(line))
+    require_days(w.warehouse, w.days[0], ("sentiment",))
+
+
+def require_days(warehouse: Warehouse, day: Window, datasets: tuple[str, ...], if_any: tuple[str, ...] = (),
+                 back: timedelta = LOOK_BACK) -> None:
     """Check that ``day`` is loaded, and that no day is missing between the first one ever loaded and it, as far as it
-    looks back. ``if_any``: datasets that a source need not have; required once one of their days is there.
+    looks ``back``. ``if_any``: datasets that a source need not have; required once one of their days is there.
 
     Raises:
         NotReady: something is missing; the task tries again later.
@@ -39,7 +58,7 @@ def require_days(warehouse: Warehouse, day: Window, datasets: tuple[str, ...], i
             if first.empty and dataset in if_any:
                 continue
             start = day.start if first.empty else min(
-                day.start, max(day.start - LOOK_BACK, first["window_start"][0].to_pydatetime()))
+                day.start, max(day.start - back, first["window_start"][0].to_pydatetime()))
             if not loads.covered(connection, dataset, Window(start, day.end)):
                 raise NotReady(
                     f"{day.key} needs the {dataset} from {start:%Y-%m-%d} to {day.end:%Y-%m-%d}, and a day of them is "

@@ -34,7 +34,8 @@ def test_it_agrees_with_the_full_reader_on_every_line_we_ship() -> None:
 
 
 def test_only_lines_on_bars_are_predicted_and_watched() -> None:
-    assert {line.name for line in lines.lines()} - {line.name for line in lines.bar_lines()} == {"text_polarity"}
+    assert {line.name for line in lines.lines()} - {line.name for line in lines.bar_lines()} == {
+        "text_polarity", "trade_win"}
 
 
 def test_its_defaults_are_those_of_the_settings() -> None:

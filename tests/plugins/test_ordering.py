@@ -10,7 +10,7 @@ import pytest
 from pipelines.contracts.window import Window
 from pipelines.errors import NotReady
 from pipelines.store import Warehouse, loads
-from tidemark_airflow.ordering import LOOK_BACK, require_days
+from tidemark_airflow.ordering import LOOK_BACK, look_back, require_days
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -58,6 +58,19 @@ def test_what_a_source_need_not_have(warehouse: Warehouse) -> None:
 def test_it_looks_back_as_far_as_the_longest_feature() -> None:
     from pipelines.features import catalog
     from pipelines.sentiment.aggregate import LONGEST_HOURS
+    from tests.unit.features.world import line
 
-    bars = catalog.lookback(catalog.select(catalog.GROUPS))
-    assert timedelta(hours=max(bars, LONGEST_HOURS)) < LOOK_BACK
+    assert timedelta(hours=LONGEST_HOURS) < LOOK_BACK
+    assert look_back(line(groups=("returns", "time"))) == LOOK_BACK
+    for name, group in catalog.GROUPS.items():
+        if group.from_texts is None:
+            assert look_back(line(groups=(name,))) > timedelta(hours=catalog.lookback([group]))
+
+
+def test_an_older_hole_matters_to_a_line_that_looks_back_further(warehouse: Warehouse) -> None:
+    with warehouse.begin() as connection:
+        for start, end in ((0, 1), (2, 31)):
+            loads.mark(connection, "bars", days(start, end), rows=1, at=T0)
+    require_days(warehouse, days(30, 31), ("bars",))
+    with pytest.raises(NotReady, match="2024-01-01 to 2024-02-01"):
+        require_days(warehouse, days(30, 31), ("bars",), back=timedelta(days=36))

@@ -43,39 +43,38 @@ def _log(value: FloatArray) -> FloatArray:
     return np.log(np.where(value > 0, value, np.nan))
 
 
-def latest(versions: pd.DataFrame, at: Ints) -> FloatArray:
-    """The value in force at each time: of the latest ``event_time`` public by then, in its latest revision.
+def latest(event: Ints, known: Ints, value: FloatArray, at: Ints) -> FloatArray:
+    """The value in force at each time: of the latest ``event`` public by then, in its latest revision.
 
     Args:
-        versions: ``event_time``, ``available_at``, ``revision``, ``value`` of one index, all revisions.
+        event, known, value: (versions,) of one index, when each is of and when it became public (microseconds since
+            1970), revisions in their order.
         at: (rows,) microseconds since 1970.
 
     Returns:
-        (rows,) NaN where nothing is public or ``event_time`` is more than ``MAX_AGE`` old.
+        (rows,) NaN where nothing is public or ``event`` is more than ``MAX_AGE`` old.
     """
-    ordered = versions.sort_values("revision", kind="stable")
-    if ordered.empty:
+    if not len(event):
         return np.full(len(at), np.nan)
-    event = microseconds(ordered["event_time"])
-    chosen = in_force(event, microseconds(ordered["available_at"]), at)
+    chosen = in_force(event, known, at)
     fresh = (chosen >= 0) & (at - event[chosen] <= MAX_AGE // _US)
-    return np.where(fresh, ordered["value"].to_numpy(dtype=np.float64)[chosen], np.nan)
+    return np.where(fresh, value[chosen], np.nan)
 
 
 def _compute(rows: Rows) -> Mapping[str, FloatArray]:
-    at = microseconds(rows.frame["available_at"])
-    moments, place = np.unique(at, return_inverse=True)
+    if rows.frame.empty:
+        return {feature.name: np.empty(0) for feature in GROUP.features}
+    moments, place = np.unique(microseconds(rows.frame["available_at"]), return_inverse=True)
+    first = pd.Timestamp(int(moments[0]), unit="us", tz="UTC")
+    with rows.warehouse.begin() as connection:
+        versions = asof.series(connection, Kind.INDICATORS, [indicator.name for indicator in INDICATORS],
+                               start=(first - MAX_AGE - _DAY).to_pydatetime(), as_of=rows.as_of.to_pydatetime())
+    versions = versions[np.argsort(versions["revision"], kind="stable")]
     values: dict[str, FloatArray] = {}
-    if len(moments):
-        first = pd.Timestamp(int(moments[0]), unit="us", tz="UTC")
-        versions = asof.read(rows.warehouse, Kind.INDICATORS, as_of=rows.as_of, start=first - MAX_AGE - _DAY,
-                             names=[indicator.name for indicator in INDICATORS], revisions="all")
-    else:
-        versions = pd.DataFrame({"name": []})
-    for indicator in INDICATORS:
-        own = versions[versions["name"] == indicator.name]
-        now, before = (indicator.scale(latest(own, when)) for when in (moments, moments - _DAY // _US)) \
-            if len(moments) else (np.empty(0), np.empty(0))
+    for number, indicator in enumerate(INDICATORS):
+        own = versions[versions["place"] == number]
+        now, before = (indicator.scale(latest(own["event_time"], own["available_at"], own["value"], when))
+                       for when in (moments, moments - _DAY // _US))
         values[indicator.name] = now[place]
         values[f"{indicator.name}_change_1d"] = (now - before)[place]
         values[f"{indicator.name}_missing"] = np.isnan(now).astype(np.float64)[place]
@@ -91,4 +90,5 @@ def _features(indicator: Indicator) -> tuple[Feature, ...]:
 
 
 GROUP = Group("indicators", tuple(feature for indicator in INDICATORS for feature in _features(indicator)),
-              from_rows=_compute)
+              from_rows=_compute,
+              gaps="the value is absent when the index has said nothing for a week; `..._missing` then says so")

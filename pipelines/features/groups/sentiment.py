@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Feature, Group, Rows
 from pipelines.sentiment.aggregate import MARKET
 from pipelines.sentiment.hours import TICK_US, TICKS, Ints, microseconds, times
-from pipelines.store import derived, tables
+from pipelines.store import derived
 
 _WINDOWS = ("1h", "4h", "1d")
 _MEASURES = ("mean", "documents", "bullish", "bearish")
@@ -21,22 +22,21 @@ _CHANGE_HOURS = 4
 class _Grid:
     """Aggregates as an array (window, measure, symbol, moment); NaN where there is no row."""
 
-    def __init__(self, aggregates: pd.DataFrame, symbols: list[str], moments: Ints) -> None:
-        self._symbols, self._moments = pd.Index(symbols, dtype=object), moments
-        self._values = np.full((len(_WINDOWS), len(_MEASURES), len(symbols), len(moments)), np.nan)
-        place = (pd.Index(_WINDOWS).get_indexer(aggregates["window"]), slice(None),
-                 self._symbols.get_indexer(aggregates["symbol"]),
-                 np.searchsorted(moments, microseconds(aggregates["at"]) // TICK_US))
-        self._values[place] = aggregates[list(_MEASURES)].to_numpy(dtype=np.float64)
+    def __init__(self, aggregates: np.ndarray[Any, Any], symbols: int, moments: Ints) -> None:
+        self._moments = moments
+        self._values = np.full((len(_WINDOWS), len(_MEASURES), symbols, len(moments)), np.nan)
+        moment = np.searchsorted(moments, aggregates["at"] // TICK_US)
+        for number, measure in enumerate(_MEASURES):
+            self._values[aggregates["window"], number, aggregates["symbol"], moment] = aggregates[measure]
 
-    def at(self, window: str, measure: str, symbol: pd.Series | str, tick: Ints) -> FloatArray:
-        """At a tick; where there is no row (history from before the grid of ten minutes), at the full hour before."""
-        code = self._symbols.get_indexer([symbol] * len(tick) if isinstance(symbol, str) else symbol)
+    def at(self, window: str, symbol: Ints | int, tick: Ints) -> dict[str, FloatArray]:
+        """The measures of a symbol (its number) at a tick; where there is no row (history from before the grid of ten
+        minutes), at the full hour before."""
         own, hour = (np.searchsorted(self._moments, moment) for moment in (tick, _full_hour(tick)))
         table = self._values[_WINDOWS.index(window)]
-        there = ~np.isnan(table[_MEASURES.index("documents"), code, own])
-        values: FloatArray = table[_MEASURES.index(measure), code, np.where(there, own, hour)]
-        return values
+        there = ~np.isnan(table[_MEASURES.index("documents"), symbol, own])
+        place = np.where(there, own, hour)
+        return {measure: table[number, symbol, place] for number, measure in enumerate(_MEASURES)}
 
 
 def _full_hour(tick: Ints) -> Ints:
@@ -52,23 +52,21 @@ def _compute(rows: Rows) -> Mapping[str, FloatArray]:
     before = tick - _CHANGE_HOURS * TICKS
     symbols = [MARKET, *sorted(frame["symbol"].unique())]
     moments = np.unique(np.concatenate([tick, before, _full_hour(tick), _full_hour(before)]))
-    at = times(moments * TICK_US)
-    aggregates = derived.read(
-        rows.warehouse, tables.sentiment_aggregates, columns=["symbol", "window", "at", *_MEASURES],
-        where={"symbol": symbols, "window": list(_WINDOWS), "at": list(at.to_pydatetime())}, by="at",
-        start=at[0].to_pydatetime(), as_of=rows.as_of)
-    grid = _Grid(aggregates, symbols, moments)
-    symbol = frame["symbol"]
-    documents = {window: grid.at(window, "documents", symbol, tick) for window in ("4h", "1d")}
-    bullish, bearish = (grid.at("4h", side, symbol, tick) for side in ("bullish", "bearish"))
-    mean = grid.at("4h", "mean", symbol, tick)
+    with rows.warehouse.begin() as connection:
+        aggregates = derived.aggregates(
+            connection, symbols=symbols, windows=_WINDOWS, at=times(moments * TICK_US).to_pydatetime(),
+            as_of=rows.as_of.to_pydatetime(), columns=_MEASURES)
+    grid = _Grid(aggregates, len(symbols), moments)
+    symbol = pd.Index(symbols, dtype=object).get_indexer(frame["symbol"])
+    own = {window: grid.at(window, symbol, tick) for window in _WINDOWS}
+    hours, day = own["4h"], own["1d"]
     return {
-        **{f"sentiment_mean_{window}": grid.at(window, "mean", symbol, tick) for window in _WINDOWS},
-        "sentiment_net_4h": _share(bullish - bearish, documents["4h"]),
-        "sentiment_change_4h": mean - grid.at("4h", "mean", symbol, before),
-        "sentiment_bullish_share_1d": _share(grid.at("1d", "bullish", symbol, tick), documents["1d"]),
-        "sentiment_documents_4h": np.log1p(documents["4h"]),
-        "market_sentiment_mean_4h": grid.at("4h", "mean", MARKET, tick),
+        **{f"sentiment_mean_{window}": own[window]["mean"] for window in _WINDOWS},
+        "sentiment_net_4h": _share(hours["bullish"] - hours["bearish"], hours["documents"]),
+        "sentiment_change_4h": hours["mean"] - grid.at("4h", symbol, before)["mean"],
+        "sentiment_bullish_share_1d": _share(day["bullish"], day["documents"]),
+        "sentiment_documents_4h": np.log1p(hours["documents"]),
+        "market_sentiment_mean_4h": grid.at("4h", symbols.index(MARKET), tick)["mean"],
     }
 
 
@@ -89,4 +87,5 @@ GROUP = Group(
      Feature("sentiment_documents_4h", _TABLE, 0, "ln(1 + count)", "ln(1 + documents of the last 4 h)", neutral=0.0),
      Feature("market_sentiment_mean_4h", _TABLE, 0, "compound, -1 to 1",
              "mean compound of all documents of the last 4 h", neutral=0.0)),
-    from_rows=_compute)
+    from_rows=_compute,
+    gaps="without a document in the window the value is absent; the count is then 0")

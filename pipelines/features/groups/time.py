@@ -16,7 +16,7 @@ import pandas as pd
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Feature, Group, Rows
-from pipelines.sentiment.hours import HOUR_US, microseconds, times
+from pipelines.sentiment.hours import HOUR_US, Ints, microseconds, times
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,15 @@ SESSIONS = (
 
 def is_open(session: Session, at: pd.DatetimeIndex) -> FloatArray:
     """1.0 where the session is open at these UTC times, else 0.0."""
-    local = at.tz_convert(ZoneInfo(session.zone))
-    hour = local.hour.to_numpy()
-    trading = (hour >= session.opens) & (hour < session.closes) & (local.dayofweek.to_numpy() < 5)
+    local = at.tz_convert(ZoneInfo(session.zone)).tz_localize(None).as_unit("us").asi8 // HOUR_US
+    hour, weekday = _clock(local)
+    trading = (hour >= session.opens) & (hour < session.closes) & (weekday < 5)
     return np.where(trading, 1.0, 0.0)
+
+
+def _clock(hours: Ints) -> tuple[Ints, Ints]:
+    """Hour of the day and day of the week (Monday: 0) of hours since 1970-01-01, a Thursday."""
+    return hours % 24, (hours // 24 + 3) % 7
 
 
 def _circle(steps: int) -> tuple[FloatArray, FloatArray]:
@@ -57,9 +62,10 @@ _CIRCLES = {"hour": _circle(24), "weekday": _circle(7)}
 def _compute(rows: Rows) -> Mapping[str, FloatArray]:
     # The nominal close: a late bar is still the bar of its hour.
     opened, place = np.unique(microseconds(rows.frame["event_time"]), return_inverse=True)
-    at = times(opened + HOUR_US)
+    closes = opened // HOUR_US + 1
+    at = times(closes * HOUR_US)
     values = {f"session_{session.name}": is_open(session, at) for session in SESSIONS}
-    for what, step in (("hour", at.hour.to_numpy()), ("weekday", at.dayofweek.to_numpy())):
+    for what, step in zip(("hour", "weekday"), _clock(closes), strict=True):
         sine, cosine = _CIRCLES[what]
         values |= {f"{what}_sin": sine[step], f"{what}_cos": cosine[step]}
     return {name: value[place] for name, value in values.items()}
@@ -72,4 +78,4 @@ GROUP = Group(
      *(Feature(f"session_{session.name}", ("event_time",), 0, "0 or 1",
                f"open {session.opens:02d}:00-{session.closes:02d}:00 {session.zone}, Monday to Friday")
        for session in SESSIONS)),
-    from_rows=_compute)
+    from_rows=_compute, availability="in advance: it is the calendar", gaps="a row always has a value")

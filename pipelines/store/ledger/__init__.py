@@ -11,6 +11,7 @@ from pipelines.store.ledger.candidates import (
     add_verdict,
     approval,
     candidate,
+    candidates,
     decide_approval,
     last_training,
     latest_verdict,
@@ -27,6 +28,7 @@ from pipelines.store.ledger.requests import (
 )
 from pipelines.store.ledger.shadow import add_look, last_word, looks
 
-__all__ = ["add_candidate", "add_look", "add_verdict", "append_promotion", "approval", "candidate", "champion",
+__all__ = ["add_candidate", "add_look", "add_verdict", "append_promotion", "approval", "candidate", "candidates",
+           "champion",
            "claim_request", "decide_approval", "finish_request", "history", "last_training", "last_word",
            "latest_verdict", "lock", "looks", "release_request", "request_retrain", "requests", "unjudged", "verdicts"]

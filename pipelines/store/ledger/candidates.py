@@ -62,6 +62,12 @@ def unjudged(connection: Connection, line: str) -> list[Candidate]:
     return [_candidate(row) for row in connection.execute(query)]
 
 
+def candidates(connection: Connection, line: str) -> list[Candidate]:
+    """Every version of a line, the oldest first."""
+    query = select(table).where(table.c.line == line).order_by(table.c.version)
+    return [_candidate(row) for row in connection.execute(query)]
+
+
 def last_training(connection: Connection, line: str) -> datetime | None:
     """``as_of`` of the newest candidate (by version) of a line."""
     return connection.execute(

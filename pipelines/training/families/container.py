@@ -19,9 +19,10 @@ import numpy as np
 
 SCHEMA = "schema.json"
 #: The kinds of nodes in a schema whose constructors we have read: plain data, arrays without objects, and estimators
-#: whose state is set attribute by attribute. Not among them: functions, methods, partials, and reductions.
+#: whose state is set attribute by attribute. Not among them: functions, methods, partials, and reductions other than
+#: those of a tree, whose constructor is fixed by skops, and of a loss, which has to be one of scikit-learn's.
 LOADERS = frozenset({"ObjectNode", "DictNode", "ListNode", "TupleNode", "JsonNode", "TypeNode", "NdArrayNode",
-                     "DTypeNode", "SliceNode", "TreeNode"})
+                     "DTypeNode", "SliceNode", "TreeNode", "LossNode"})
 #: Types that every file may hold: data without behaviour.
 DATA = frozenset({"builtins.dict", "builtins.list", "builtins.tuple", "builtins.str", "numpy.ndarray", "numpy.float64",
                   "numpy.int64", "numpy.dtype"})
@@ -94,8 +95,9 @@ def foreign(path: Path, reviewed: frozenset[str]) -> list[str]:
         kind = f"{node.get('__module__')}.{node['__class__']}"
         if kind not in reviewed | DATA:
             strange.add(kind)
-        if node.get("__loader__") not in LOADERS:
-            strange.add(str(node.get("__loader__")))
+        loader = str(node.get("__loader__"))
+        if loader not in LOADERS or (loader == "LossNode" and node.get("__module__") != "sklearn._loss._loss"):
+            strange.add(loader)
     return sorted(strange)
 
 

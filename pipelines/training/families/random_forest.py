@@ -12,6 +12,7 @@ from sklearn.ensemble import RandomForestClassifier
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import UnsafeArtifact
 from pipelines.training.families.base import check, check_width, digest, load_skops
+from pipelines.training.families.trees import check_trees
 
 
 class Fitted:
@@ -57,7 +58,7 @@ class RandomForestFamily:
     defaults: Mapping[str, Any] = {"n_estimators": 40, "max_depth": 5, "min_samples_leaf": 50, "max_features": 0.2}
     packages = ("scikit-learn", "skops")
     # Reviewed: a tree is arrays of nodes and no code. scikit-learn checks their shapes when it loads them, but trusts
-    # the indices in them when it predicts; `_checked` does not.
+    # the indices in them when it predicts; `check_trees` does not.
     trusted_types = ("sklearn.tree._tree.Tree",)
     reviewed_types = frozenset({"sklearn.ensemble._forest.RandomForestClassifier",
                                 "sklearn.tree._classes.DecisionTreeClassifier", "sklearn.tree._tree.Tree"})
@@ -86,22 +87,8 @@ class RandomForestFamily:
         if not isinstance(forest, RandomForestClassifier):
             raise UnsafeArtifact(f"{path} is a {type(forest).__name__}, not a RandomForestClassifier")
         check_width(path, forest.n_features_in_, feature_names)
-        return Fitted(_checked(forest, path), feature_names)
-
-
-def _checked(forest: RandomForestClassifier, path: Path) -> RandomForestClassifier:
-    """The forest, if a prediction stays inside its arrays and ends: children lie behind their parents and inside the
-    tree, and split on features that exist."""
-    for member in forest.estimators_:
-        tree = member.tree_
-        nodes, leaf = np.arange(tree.node_count), tree.children_left == -1
-        inside = all(np.all(leaf | ((child > nodes) & (child < tree.node_count)))
-                     for child in (tree.children_left, tree.children_right))
-        known = np.all(leaf | ((tree.feature >= 0) & (tree.feature < tree.n_features)))
-        shaped = tree.n_features == forest.n_features_in_ and tree.value.shape == (tree.node_count, 1, 2)
-        if not (inside and known and shaped and np.array_equal(leaf, tree.children_right == -1)):
-            raise UnsafeArtifact(f"{path} holds a tree whose nodes point outside of it; restore it or train again")
-    return forest
+        check_trees((member.tree_ for member in forest.estimators_), forest.n_features_in_, 2, path)
+        return Fitted(forest, feature_names)
 
 
 FAMILY = RandomForestFamily()

@@ -56,9 +56,10 @@ def _frame(subject: Subject, frame: pd.DataFrame, found: Found) -> Looked:
         _first(found, "available_at", frame, frame["available_at"] < frame["event_time"] + subject.bar, "event_time",
                "the row of {} is decided before its own bar has closed; stamp it with the close")
     if "label_end" in frame.columns:
-        closes = frame["event_time"] + subject.bar * (1 + subject.horizon)
+        least = subject.horizon if subject.least is None else subject.least
+        closes = frame["event_time"] + subject.bar * (1 + least)
         _first(found, "label_end", frame, frame["label_end"] < closes, "event_time",
-               f"the label of {{}} is said to be known before the bar {subject.horizon} after it has closed, so the "
+               f"the label of {{}} is said to be known before the bar {least} after it has closed, so the "
                "purge keeps rows that it has to drop; use the time its last bar was there")
         if "available_at" in frame.columns:
             _first(found, "label_end", frame, frame["label_end"] <= frame["available_at"], "event_time",

@@ -43,7 +43,8 @@ CHECKS: dict[str, Check] = {module.NAME: module.check for module in (
 #: The most that a single honest feature can tell. Nobody calls a market's direction with an AUC of 0.80 from one number
 #: (a simulated edge of 1 gives 0.66, one of 2 gives 0.78); volatility persists, and yesterday's says a lot about
 #: whether today's is above its median. A lexicon may be nearly right about clear texts.
-CEILING = {"direction": 0.80, "volatility": 0.90, "polarity": 0.999}
+CEILING = {"direction": 0.80, "volatility": 0.90, "triple_barrier": 0.80, "meta_label": 0.80, "polarity": 0.999,
+           "trade_win": 0.80}
 
 
 def audit(subject: Subject, checks: Iterable[str] | None = None) -> AuditReport:
@@ -105,9 +106,9 @@ def audit_line(line: Line, *, builds: Sequence[Build], frame: pd.DataFrame, plan
         plan, fitters: as the training uses them.
         checks: only these of ``CHECKS``.
     """
-    declared = {feature.name: feature.inputs for feature in catalog.features(catalog.select(line.features.groups))}
+    declared = {feature.name: feature.inputs for feature in catalog.features(catalog.of(line))}
     limits = Limits(ceiling=CEILING[line.target.kind])
     return audit(Subject(
         line.name, pd.Timestamp(as_of), seed, tuple(builds), frame.reset_index(drop=True),
         (*plan.search, *plan.evidence), plan.evidence_start, fitters, declared, line.target.horizon_bars,
-        limits, BAR if line.on_bars else pd.Timedelta(0)), checks)
+        limits, BAR if line.on_bars else pd.Timedelta(0), line.target.least_bars), checks)

@@ -1,7 +1,9 @@
 """(e) Fields that no feature may be made of: engagement as counted when somebody crawled, and how a trade ended.
 
 A crawler reads likes and comments long after the post: the count is stamped with the post's time and holds the days
-since. Of a trade only what was known when it was opened may be used.
+since. Of a trade only what was known when it was opened may be used. What *earlier* trades have brought is another
+thing: a feature declares it as ``closed_trades.<field>``, and prefix invariance holds it to its time. A label may be
+made of an outcome, for it counts from ``label_end`` on.
 """
 
 from __future__ import annotations
@@ -22,10 +24,13 @@ CRAWLED = frozenset({
     "engagement", "score", "ups", "downs", "upvotes", "downvotes", "upvote_ratio", "likes", "like_count", "favorites",
     "favorite_count", "retweets", "retweet_count", "shares", "reposts", "replies", "reply_count", "comments_count",
     "comment_count", "num_comments", "views", "view_count", "awards", "total_awards_received", "gilded"})
+LABEL_END = "label_end"
 _AT_ENTRY = frozenset({"symbol", "side", "entry_price", "size"})
 #: What a trade log knows only when the trade is closed.
 OUTCOMES = frozenset({*SCHEMAS[Kind.TRADES].values, "exit_time", "close_date", "profit", "profit_abs", "pnl",
                       "trade_duration", "min_rate", "max_rate"}) - _AT_ENTRY
+#: The table of trades that were closed when the row was decided (``features.history``).
+_EARLIER = "closed_trades"
 _LABELS = frozenset({*LABEL_COLUMNS, "outcomes", "predictions"})
 
 
@@ -54,7 +59,7 @@ def forbidden(source: str) -> str | None:
     field = parts[-1]
     if field in CRAWLED:
         return "a count that was taken when the text was crawled, not when it was written"
-    if field in OUTCOMES:
+    if field in OUTCOMES and parts[0] != _EARLIER:
         return "which a trade log knows only after the trade was closed"
     if field in _LABELS:
         return "which is the outcome itself"
@@ -65,8 +70,10 @@ def _scramble(subject: Subject, build: Build, found: dict[str, tuple[pd.Timestam
     if build.facts is None or build.function is None:
         return Looked()
     whole, looked = subject.whole(build), Looked()
+    own = OUTCOMES if build.known == LABEL_END else frozenset()
     for kind, frame in build.facts.items():
-        for field in [name for name in frame.columns if forbidden(name) and pd.api.types.is_numeric_dtype(frame[name])]:
+        numbers = [name for name in frame.columns if pd.api.types.is_numeric_dtype(frame[name])]
+        for field in [name for name in numbers if name not in own and forbidden(name)]:
             noise = subject.rng(NAME, field).standard_normal(len(frame))
             values = frame[field].astype("float64")
             facts = {**build.facts, kind: frame.assign(**{field: np.where(values.isna(), np.nan, 7 * noise + 1)})}

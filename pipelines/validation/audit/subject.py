@@ -94,8 +94,9 @@ class Subject:
         unseen: when the evidence begins, which folds before it may not see.
         fitters: by name.
         sources: feature → what it is made of (``kind:field``, field or table).
-        horizon: bars from a row's decision to its outcome.
+        horizon: bars from a row's decision to its outcome, at most.
         bar: how long after its ``event_time`` a row of ``frame`` is decided; 0 where rows are no bars.
+        least: bars from a row's decision to its outcome, at least; ``horizon`` if left out.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Subject:
     horizon: int = 1
     limits: Limits = field(default_factory=Limits)
     bar: pd.Timedelta = BAR
+    least: int | None = None
     _whole: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
 
     def whole(self, build: Build) -> pd.DataFrame:

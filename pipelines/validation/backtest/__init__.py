@@ -15,6 +15,7 @@ A row that arrived more than half a bar after its bar closed could not have been
 from pipelines.validation.backtest.attribution import attribute, contributions
 from pipelines.validation.backtest.benchmarks import books, compare
 from pipelines.validation.backtest.bookkeeping import BAR, accounts, book, net_returns, positions
+from pipelines.validation.backtest.decisions import TakeRule, choose, take_or_skip
 from pipelines.validation.backtest.montecarlo import MIN_PERIODS, intervals
 from pipelines.validation.backtest.regimes import volatility_regime
 from pipelines.validation.backtest.returns import (
@@ -29,7 +30,7 @@ from pipelines.validation.backtest.returns import (
 from pipelines.validation.backtest.scenarios import SCENARIOS, Setting, stress
 from pipelines.validation.backtest.trials import equity_curves, trial_figures, trial_returns
 
-__all__ = ["BAR", "HOURS_PER_YEAR", "MIN_PERIODS", "SCENARIOS", "Drawdown", "Setting", "accounts", "attribute", "book",
-           "books", "compare", "contributions", "drawdown", "equity", "equity_curves", "figures", "intervals",
-           "net_returns", "positions", "stress", "summary", "trial_figures", "trial_returns",
-           "volatility_regime", "worst_drawdown"]
+__all__ = ["BAR", "HOURS_PER_YEAR", "MIN_PERIODS", "SCENARIOS", "Drawdown", "Setting", "TakeRule", "accounts",
+           "attribute", "book", "books", "choose", "compare", "contributions", "drawdown", "equity", "equity_curves",
+           "figures", "intervals", "net_returns", "positions", "stress", "summary", "take_or_skip", "trial_figures",
+           "trial_returns", "volatility_regime", "worst_drawdown"]

@@ -131,6 +131,9 @@ def test_the_next_day_is_predicted_and_watched(run: Run, trained: Any) -> None:
     run("sentiment", *NEXT)
     _, parts = run("features", LINE, *NEXT)
     assert [part["rows"] for part in parts] == [72]
+    again = (END + timedelta(days=1, hours=5)).isoformat()
+    assert run("features", LINE, "--as-of", again) == (0, parts)  # the last whole day before that time
+    assert run("features", "build", LINE, *NEXT) == (0, parts)
     _, [report] = run("predict", LINE, *NEXT)
     assert (report["rows"], report["new"], report["by_role"]) == (72, 72, {"champion": 72})
     code, drift = run("monitor", LINE, "--as-of", NEXT[3])
@@ -182,6 +185,27 @@ def test_two_trainings_are_compared(run: Run, trained: Any) -> None:
     assert found["recommendation"].startswith(("Prefer ", "No difference ", "They predict the same"))
     shown = CliRunner().invoke(cli.app, ["compare", f"{LINE}@1", f"{LINE}@2"], catch_exceptions=False)
     assert "evidence.log_loss" in shown.stdout
+
+
+def test_the_leaderboard_ranks_families_and_the_versions_that_share_rows(run: Run, trained: Any, tmp_path: Any) -> None:
+    _, second = run("train", LINE, "--as-of", (END + timedelta(hours=12)).isoformat())
+    code, boards = run("leaderboard", LINE, "--html", str(tmp_path / "board.html"))
+    assert code == 0
+    assert [{entry["name"] for entry in board["entries"]} for board in boards] == [
+        {"logistic_regression", "base_rate"}, {"version 1", f"version {second['version']}", "base_rate"}]
+    assert boards[1]["periods"] > 6 * 24
+    page = (tmp_path / "board.html").read_text(encoding="utf-8")
+    assert all(board["recommendation"] in page for board in boards)
+    code, first = run("leaderboard", LINE, "--version", "1")
+    assert first[0]["title"].startswith("Families in the search of version 1, as of 2024-02-10")
+
+
+def test_the_learning_curve_says_whether_more_history_would_help(run: Run, trained: Any) -> None:
+    code, found = run("learning-curve", LINE, "--as-of", END.isoformat())
+    assert code == 0
+    assert [point["share"] for point in found["points"]] == [0.125, 0.25, 0.5, 0.75, 1.0]
+    assert found["points"][-1]["days"] == pytest.approx(14, abs=0.2)
+    assert found["note"].endswith(".")
 
 
 @pytest.mark.parametrize("words", [["reproduce", LINE], ["reproduce", f"{LINE}@one"]])

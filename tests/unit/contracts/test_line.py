@@ -34,7 +34,7 @@ trials = 1
 
 def test_the_lines_that_ship() -> None:
     lines = load_lines(LINES)
-    assert sorted(lines) == ["calendar_1h", "direction_1h", "text_polarity", "volatility_24h"]
+    assert sorted(lines) == ["calendar_1h", "direction_1h", "text_polarity", "trade_win", "volatility_24h"]
     for line in lines.values():
         folds = line.walk_forward
         assert folds.history_days == folds.train_days + folds.test_days * folds.search_folds + folds.evidence_days
@@ -146,3 +146,29 @@ def test_a_line_that_learns_from_texts() -> None:
 def test_what_only_makes_sense_for_bars_is_refused_with_its_remedy(old: str, new: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         parse_line(TEXTS.replace(old, new))
+
+
+TRADES = TEXTS.replace("tiny_texts", "tiny_trades").replace("polarity", "trade_win").replace(
+    '["words"]', '["history"]').replace("tfidf_linear", "logistic_regression")
+
+
+def test_a_line_that_learns_from_trades() -> None:
+    line = parse_line(TRADES.replace('title = "Tiny"', 'title = "Tiny"\nsymbols = ["ETH/BTC"]'))
+    assert (line.on_bars, line.target.rows, line.horizon, line.symbols) == (
+        False, "trades", timedelta(hours=1), ("ETH/BTC",))
+    with pytest.raises(ConfigError, match="tiny_trades learns from closed trades, and there are no bars to watch; "
+                                          "train and judge it with `tidemark train tiny_trades` and `tidemark gate"):
+        line.require_bars("watch")
+
+
+@pytest.mark.parametrize(("old", "new", "words"), [
+    ('kind = "trade_win"', 'kind = "trade_win"\nhorizon_bars = 24', "a trade has no horizon"),
+    ("[retrain]", "[costs]\n[retrain]", "the outcomes of a log are after its fees"),
+    ("[gate]", "[costs]\n[gate]\nrequire_net_return = true", "leave .costs. out"),
+    ('shadow = { when = "never" }', "", r"a line of kind trade_win learns from trades; set gate\.shadow\.when"),
+    ("on = []", "", r"retrain\.on = \[\]"),
+    ('["history"]', '["history"]\nlongest_bars = 0', "features.longest_bars"),
+])
+def test_what_makes_no_sense_for_trades_is_refused_with_its_remedy(old: str, new: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        parse_line(TRADES.replace(old, new))

@@ -107,7 +107,7 @@ def sums(given_bars: Bars) -> dict[str, np.ndarray]:
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.02, 0.2]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_a_row_knows_of_the_others_what_was_there(seed: int, rate: float) -> None:
     frame, lookback = dirty(40, SYMBOLS[:3], seed=seed, rate=rate), 3
     past = view.history(frame, START, START + 40 * HOUR)

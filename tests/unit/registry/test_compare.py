@@ -131,6 +131,14 @@ def test_what_cannot_be_compared_is_refused_with_the_reason(changes: dict[str, o
         compare.refuse(line, {"a": run_of(line), "b": run_of(line, **changes)})
 
 
+def test_other_barriers_are_other_outcomes() -> None:
+    line = make_line(target={"kind": "triple_barrier", "horizon_bars": 24}, gate={"shadow": {"when": "never"}})
+    params = {"target.kind": "triple_barrier", "target.horizon_bars": "24", "target.upper": "1.0"}
+    with pytest.raises(RegistryError, match=r"predict different things .target\.upper: a 1\.0, b 2\.0"):
+        compare.refuse(line, {"a": run_of(line, params=params),
+                              "b": run_of(line, params=params | {"target.upper": "2.0"})})
+
+
 def test_trainings_of_a_real_line_side_by_side(tracked: World, tmp_path: Path) -> None:
     world, line = tracked, tracked.line
     as_of = START + 23 * DAY

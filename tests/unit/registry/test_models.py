@@ -24,7 +24,7 @@ AS_OF = START + 23 * DAY
 PICKLE = b"cos\nsystem\n(S'false'\ntR."  # calls os.system when opened
 
 
-@pytest.mark.parametrize("family", families.names())
+@pytest.mark.parametrize("family", [*families.names(), "random_forest+isotonic"])
 def test_a_loaded_model_predicts_what_was_trained(tracked: World, family: str) -> None:
     candidate = tracked.train(AS_OF, family=family)
     data = fit.matrix(snapshots.get(tracked.warehouse, candidate.snapshot_digest))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,12 +18,14 @@ from pipelines.contracts.columns import Kind
 from pipelines.contracts.line import Line
 from pipelines.contracts.records import Candidate, Reason, RetrainRequest
 from pipelines.errors import RegistryError
+from pipelines.features import catalog
 from pipelines.registry import lineage as registry_lineage
 from pipelines.registry import reproduce as registry_reproduce
 from pipelines.registry.client import ModelRegistry
 from pipelines.registry.reproduce import Reproduction, first_difference
 from pipelines.store import Warehouse, facts, frames, ledger, snapshots
 from pipelines.training import families, produce, stage
+from pipelines.training.families.files import MODEL_FILES
 from pipelines.training.record import connect
 from tests.fixtures.mlflow_server import MlflowServer
 
@@ -67,8 +70,8 @@ class Shop:
         facts.write(warehouse, Kind.BARS, bars())
 
     def line(self, family: str = "logistic_regression", **changes: object) -> Line:
-        return make_line(f"{self.name}_{family}"[:40], search={"families": [family], "trials": 1, "nested_runs": 1},
-                         **changes)
+        return make_line(f"{self.name}_{family.replace('+', '_')}"[:40],
+                         search={"families": [family], "trials": 1, "nested_runs": 1}, **changes)
 
     def train(self, line: Line, as_of: datetime = AS_OF) -> Candidate:
         with self.warehouse.begin() as connection:
@@ -101,8 +104,11 @@ def stored(shop: Shop) -> list[tuple[str, int]]:
                 for name in ("snapshots", "candidates", "bars", "system_events")]
 
 
-def test_every_family_is_rebuilt_bit_for_bit(shop: Shop) -> None:
-    for family in families.names():
+def test_a_family_of_every_format_is_rebuilt_bit_for_bit(shop: Shop) -> None:
+    """That each family gives the same bytes for the same seed is shown, without a server, in training's tests."""
+    named = {families.get(name).flavor: name for name in (*families.names(), "logistic_regression+platt")}
+    assert set(named) == set(MODEL_FILES)
+    for family in ("logistic_regression", "random_forest", *named.values()):
         line = shop.line(family)
         candidate = shop.train(line)
         before = stored(shop)
@@ -136,6 +142,7 @@ def test_lineage_leads_from_the_version_to_the_sources(shop: Shop) -> None:
         candidate.run_id, "logistic_regression", line.search.seed, AS_OF)
     assert found.snapshot_digest == candidate.snapshot_digest
     assert found.params == {"C": 0.01}
+    assert found.features == catalog.stamp(line)
     assert (found.window_start, found.window_end) == (AS_OF - timedelta(days=21) - HOUR, AS_OF)
     assert found.rows == len(snapshots.get(shop.warehouse, candidate.snapshot_digest))
     assert set(map(len, (found.git_commit.removesuffix("+dirty"), found.lock_digest))) == {40, 64}
@@ -235,6 +242,22 @@ def test_another_lock_is_noted_and_blamed_only_for_a_difference(shop: Shop) -> N
     found = shop.reproduce(line)
     assert not found.identical
     assert "this is the likely cause" in found.notes[0]
+
+
+def test_a_feature_that_is_declared_in_another_way_is_noted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = shop.line(features={"groups": ["returns.return_1h"]})
+    shop.train(line)
+    assert shop.reproduce(line).notes == ()
+    group = catalog.GROUPS["returns"]
+    changed = tuple(replace(feature, source="another formula") for feature in group.features)
+    monkeypatch.setitem(catalog.GROUPS, "returns", replace(group, features=changed))
+    found = shop.reproduce(line)
+    assert found.identical
+    assert found.notes[0].startswith(f"What its features declare is another thing: {found_stamp(shop, line)} then, 1-")
+
+
+def found_stamp(shop: Shop, line: Line) -> str:
+    return registry_lineage.lineage(shop.warehouse, shop.settings, line, 1).features
 
 
 def test_a_lost_snapshot_is_named_and_the_rebuilt_one_stands_in(shop: Shop) -> None:

@@ -9,6 +9,7 @@ import os
 import pickle
 import zipfile
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ from pipelines.registry import models
 from pipelines.registry.client import ModelRegistry
 from pipelines.training import families
 from pipelines.training.families import container
-from pipelines.training.record import MODEL_FILES, connect
+from pipelines.training.families.files import MODEL_FILES
+from pipelines.training.record import connect
 from tests.unit.registry.test_models import AS_OF
 from tests.unit.registry.world import World
 
@@ -45,6 +47,7 @@ def canary(tmp_path: Path) -> Path:
     return tmp_path / "canary"
 
 
+@cache
 def fitted(family: str) -> object:
     rng = np.random.default_rng(0)
     features = rng.standard_normal((300, len(NAMES)))

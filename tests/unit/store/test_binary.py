@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -93,3 +94,36 @@ def test_a_time_before_the_servers_first_is_refused(warehouse: Warehouse) -> Non
     far = frame([(0, 1, 5.0)]).assign(available_at=pd.Series([1 - 2**63]).astype("datetime64[us, UTC]"))
     with pytest.raises(StoreError, match="out of range"):
         facts.write(warehouse, Kind.BARS, far)
+
+
+numbers = st.tuples(st.floats(allow_nan=True), st.integers(-2**31, 2**31 - 1), st.integers(-2**63, 2**63 - 1), times)
+FIELDS = {name: next(column for column in COLUMNS if column.name == name)
+          for name in ("a_float", "an_int", "a_big", "a_time")}
+
+
+@hypothesis_settings(max_examples=30)
+@given(rows=st.lists(numbers, max_size=9))
+def test_numbers_come_back_to_the_bit(shared_warehouse: Warehouse,
+                                      rows: list[tuple[float, int, int, datetime]]) -> None:
+    with shared_warehouse.begin() as connection:
+        frames.run(connection, f"CREATE TEMP TABLE numbers (place int4, {DEFINITION}) ON COMMIT DROP")
+        for place, row in enumerate(rows):
+            connection.exec_driver_sql("INSERT INTO numbers (place, a_float, an_int, a_big, a_time, always) "
+                                       "VALUES (%s, %s::text::float8, %s, %s, %s, 0)",
+                                       (place, repr(row[0]), *row[1:]))  # a literal -0.0 would lose its sign
+        found = binary.fetch(connection, f"SELECT {', '.join(FIELDS)} FROM numbers WHERE place < %(end)s "
+                                         "ORDER BY place", {"end": 99}, FIELDS)
+    assert [found.dtype[name].str for name in FIELDS] == ["<f8", "<i4", "<i8", "<i8"]
+    expected = np.array([row[0] for row in rows], dtype=np.float64)
+    there = ~np.isnan(expected)
+    assert (np.isnan(found["a_float"]) == ~there).all()
+    assert found["a_float"][there].tobytes() == expected[there].tobytes()
+    since = datetime(1970, 1, 1, tzinfo=UTC)
+    assert [tuple(row)[1:] for row in found.tolist()] == [
+        (whole, large, (at - since) // timedelta(microseconds=1)) for _, whole, large, at in rows]
+
+
+@pytest.mark.parametrize("value", ["NULL::float8", "1::float4", "'1'::text"])
+def test_what_has_no_single_width_is_refused(shared_warehouse: Warehouse, value: str) -> None:
+    with shared_warehouse.begin() as connection, pytest.raises(StoreError, match="sent a_float with an empty value"):
+        binary.fetch(connection, f"SELECT {value} UNION ALL SELECT {value}", {}, {"a_float": FIELDS["a_float"]})

@@ -13,7 +13,7 @@ from pipelines.contracts.line import Line
 from pipelines.errors import ConfigError, InsufficientData
 from pipelines.training import ablation, fit
 from pipelines.validation import metrics
-from tests.unit.training.conftest import make_frame, make_line
+from tests.unit.training.conftest import START, make_frame, make_line
 
 OWN = "sentiment_mean_4h"
 
@@ -80,6 +80,26 @@ def test_a_line_that_does_not_use_the_group_learns_what_adding_it_would_bring() 
     assert not found.uses
     assert found.family == "lightgbm"
     assert found.test.effect > 0
+
+
+@pytest.mark.parametrize(("listed", "asked", "uses"), [
+    (["returns", "sentiment"], "sentiment", True), (["returns", f"sentiment.{OWN}"], "sentiment", True),
+    (["returns", f"sentiment.{OWN}"], f"sentiment.{OWN}", True), (["returns", "sentiment"], f"sentiment.{OWN}", True),
+    (["returns"], f"sentiment.{OWN}", False), (["sentiment.sentiment_net_4h"], f"sentiment.{OWN}", False)])
+def test_single_features_count_as_their_group(monkeypatch: pytest.MonkeyPatch, listed: list[str], asked: str,
+                                              uses: bool) -> None:
+    line, seen = make_line(features={"groups": listed}), []
+
+    def built(_: object, wanted: Line, __: object) -> tuple[None, pd.DataFrame]:
+        seen.append(wanted.features.groups)
+        return None, world(1.0)
+
+    monkeypatch.setattr(ablation.snapshot, "matrix", built)
+    found = ablation.run(None, line, START, days=40, group=asked)  # type: ignore[arg-type]
+    assert found.uses == uses
+    assert found.test.p_value < 1e-3
+    assert seen == [tuple(listed) if uses else (*listed, asked)]
+    assert ablation.catalog.select(seen[0])  # together they can be built
 
 
 def test_labels_of_a_day_make_the_test_more_careful() -> None:

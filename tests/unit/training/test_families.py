@@ -17,6 +17,7 @@ from pipelines.errors import ConfigError, TrainingError, UnsafeArtifact
 from pipelines.training import families
 from pipelines.training.families import container
 from pipelines.training.families.base import requirements
+from pipelines.training.families.files import MODEL_FILES
 
 NAMES = ("alpha", "beta", "gamma", "delta")
 ROWS = 600
@@ -33,18 +34,14 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 
 def write(model: object, family: str, directory: Path) -> Path:
     """The file MLflow's flavour writes, without MLflow."""
-    native = model.native()  # type: ignore[attr-defined]
-    if family == "xgboost":
-        native.save_model(str(directory / "model.ubj"))
-    elif family == "lightgbm":
-        native.save_model(str(directory / "model.lgb"))
-    else:
-        skops.io.dump(native, directory / "model.skops")
+    container.write(model.native(), directory / MODEL_FILES[families.get(family).flavor])  # type: ignore[attr-defined]
     return directory
 
 
 def test_the_registry_knows_its_families() -> None:
-    assert families.names() == ("logistic_regression", "random_forest", "xgboost", "lightgbm", "tfidf_linear")
+    assert families.names() == ("logistic_regression", "random_forest", "hist_gradient_boosting",
+                                "gradient_boosting", "xgboost", "lightgbm", "tfidf_linear", "regime_switching", "lstm",
+                                "transformer")
     with pytest.raises(ConfigError, match=r"unknown model family 'oracle'.*xgboost"):
         families.get("oracle")
 
@@ -74,7 +71,7 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(
     first, again, other = (family.fit(features, labels, NAMES, family.defaults, seed) for seed in (3, 3, 4))
     assert first.fingerprint() == again.fingerprint()
     assert first.predict(features).tobytes() == again.predict(features).tobytes()
-    if name not in ("logistic_regression", "tfidf_linear"):  # their optimum is unique
+    if name not in ("logistic_regression", "tfidf_linear", "regime_switching"):  # their optimum is unique
         assert first.fingerprint() != other.fingerprint()
 
 
@@ -189,7 +186,7 @@ def test_a_pipeline_of_other_steps_is_refused_though_its_types_are_known(
         family.load(tmp_path, NAMES)
 
 
-@pytest.mark.parametrize("name", ["logistic_regression", "random_forest", "tfidf_linear"])
+@pytest.mark.parametrize("name", [name for name in families.names() if families.get(name).flavor == "sklearn"])
 def test_the_same_model_is_the_same_file(name: str, data: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     family = families.get(name)
     one, other = (family.fit(*data, NAMES, family.defaults, seed=1) for _ in range(2))
@@ -222,7 +219,8 @@ def test_the_padding_of_stored_records_is_empty(data: tuple[np.ndarray, np.ndarr
 
 @pytest.mark.parametrize(("name", "file"), [
     ("logistic_regression", "model.skops"), ("random_forest", "model.skops"), ("xgboost", "model.ubj"),
-    ("lightgbm", "model.lgb"), ("tfidf_linear", "model.skops")])
+    ("lightgbm", "model.lgb"), ("tfidf_linear", "model.skops"), ("lstm", "model.safetensors"),
+    ("transformer", "model.safetensors"), ("regime_switching", "model.json")])
 def test_a_broken_or_missing_file_is_refused(name: str, file: str, tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
     with pytest.raises(UnsafeArtifact, match=rf"no {file} at .*model\.pkl"):

@@ -17,6 +17,7 @@ from pipelines.contracts.line import Line
 from pipelines.contracts.records import SnapshotRef
 from pipelines.errors import ConfigError, TrackingUnavailable, TrainingError
 from pipelines.training import families, record
+from pipelines.training.families.files import MODEL_FILES
 from pipelines.training.measure import Measure
 from pipelines.training.record import Tracker
 from pipelines.training.search import TrialRecord
@@ -99,7 +100,7 @@ def test_the_best_trials_are_nested_once(tracker: Tracker, client: MlflowClient,
     assert children[0].data.params == {"family": "xgboost", "rounds": "20", "learning_rate": "0.1"}
 
 
-@pytest.mark.parametrize("name", families.names())
+@pytest.mark.parametrize("name", [*families.names(), "lightgbm+platt"])
 def test_a_model_comes_back_through_its_flavor_and_through_our_loader(
         name: str, tracker: Tracker, client: MlflowClient, mlflow_server: MlflowServer, line: Line,
         tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_a_model_comes_back_through_its_flavor_and_through_our_loader(
     mlflow.set_tracking_uri(mlflow_server.url)
     address = f"models:/{line.registered_model}/{registered.version}"
     local = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(tmp_path)))
-    assert hashlib.sha256((local / record.MODEL_FILES[family.flavor]).read_bytes()).hexdigest() == digest
+    assert hashlib.sha256((local / MODEL_FILES[family.flavor]).read_bytes()).hexdigest() == digest
     assert np.array_equal(family.load(local, NAMES).predict(features), model.predict(features))
 
     info = get_model_info(address)

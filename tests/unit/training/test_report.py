@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from pipelines.contracts.line import Line
-from pipelines.training import card, explain, families, fit, lineage, measure, report
+from pipelines.features import catalog
+from pipelines.training import card, explain, families, fit, leaderboard, lineage, measure, report
+from pipelines.training.families.base import Fitted
 from pipelines.training.measure import Measure, book
 from pipelines.training.search import TrialRecord
 from pipelines.validation import backtest, metrics
@@ -28,8 +30,12 @@ class Done:
 
     def __init__(self, line: Line, frame: pd.DataFrame) -> None:
         self.line, self.data, self.plan = line, fit.matrix(frame), plan(line, frame)
-        self.searched = fit.out_of_sample(self.data, self.plan.search, FAMILY, PARAMS, seed=1)
-        self.evidence = fit.out_of_sample(self.data, self.plan.evidence, FAMILY, PARAMS, seed=1)
+        models: list[Fitted] = []
+        self.searched = fit.out_of_sample(self.data, self.plan.search, FAMILY, PARAMS, seed=1, keep=models)
+        self.evidence = fit.out_of_sample(self.data, self.plan.evidence, FAMILY, PARAMS, seed=1, keep=models)
+        self.shares, rows = explain.by_fold(models), self.plan.evidence[-1].test
+        self.forces = explain.forces(models[-1], frame.iloc[rows], self.data.features[rows])
+        self.board = leaderboard.families(self.searched.assign(trial_0=self.searched["candidate"]), TRIALS, "t", 1)
         model, rows = fit.final(self.data, line, FAMILY, PARAMS, seed=1)
         self.explanation = explain.explain(model, families.get(FAMILY), self.data.features[rows])
         self.measures = measure.measure(line, self.searched, self.evidence)
@@ -39,7 +45,8 @@ class Done:
             "line": self.line, "searched": self.searched, "evidence": self.evidence,
             "evidence_start": self.plan.evidence_start, "explanation": self.explanation, "trials": TRIALS,
             "parameter_shares": {"family": 0.7, "lightgbm.rounds": 0.3}, "measures": self.measures,
-            "card": "# card"} | changes))  # type: ignore[arg-type]
+            "card": "# card", "fold_importance": self.shares, "forces": self.forces,
+            "families": self.board} | changes))  # type: ignore[arg-type]
         return {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
 
 
@@ -86,7 +93,7 @@ def test_every_picture_is_a_png_that_shows_something(done: Done, tmp_path: Path)
     from matplotlib.image import imread
 
     files = done.write(tmp_path)
-    assert len(files) == 9 + 11 + 1
+    assert len(files) == 14 + 14 + 2
     for path in (tmp_path / "plots").iterdir():
         pixels = imread(path)
         assert min(pixels.shape[:2]) > 300
@@ -114,7 +121,8 @@ def test_thin_material_is_drawn_without_an_error(case: str, done: Done, tmp_path
         "one prediction": {"evidence": evidence.iloc[:1]},
         "no trials": {"trials": [], "parameter_shares": {}},
         "constant feature": {"explanation": explain.Explanation(
-            ("flat",), pd.Series({"flat": 0.0}), "gain", np.zeros((5, 1)), "log-odds", np.zeros((5, 1)))}}
+            ("flat",), pd.Series({"flat": 0.0}), "gain", np.zeros((5, 1)), "log-odds", np.zeros((5, 1))),
+            "fold_importance": pd.DataFrame({0: [0.0]}, index=["flat"]), "forces": ()}}
     assert "model_card.md" in done.write(tmp_path, **changes[case])
     assert [str(item.message) for item in recwarn if "invalid value" in str(item.message)] == []
 
@@ -134,7 +142,8 @@ def test_the_card_says_what_how_and_how_well(done: Done) -> None:
     text = card.write(facts(done))
     for piece in ("# Sign of the next hour's return", "reason `data_drift`", "`" + "ab" * 32 + "`", "BTC, ETH",
                   "| learning_rate | 0.05123 |", "best of 16 finished trials", "| metric | candidate | base_rate |",
-                  "## After costs", "sharpe_annualised", "sentiment_4h", "1,440 of 2 symbols", "## Limits"):
+                  "## After costs", "sharpe_annualised", "sentiment_4h", f"(version `{catalog.stamp(done.line)}`)",
+                  "1,440 of 2 symbols", "## Limits"):
         assert piece in text
     assert "Undefined" not in text
     assert "nan" not in text
@@ -170,3 +179,21 @@ def test_lineage_names_the_commit_and_the_lock(monkeypatch: pytest.MonkeyPatch, 
 
 def test_nothing_measured_is_infinite(done: Done) -> None:
     assert all(math.isfinite(item.value) for item in done.measures)
+
+
+def test_of_trades_the_decisions_are_written_and_measured(done: Done, tmp_path: Path) -> None:
+    line = make_line(target={"kind": "trade_win"}, features={"groups": ["history"]}, costs=None, retrain={"on": []},
+                     gate={"shadow": {"when": "never"}, "rollback": {"watch_days": 0}})
+    evidence = done.evidence.assign(threshold=0.55, take=(done.evidence["candidate"] >= 0.55).astype(float))
+    rule = backtest.TakeRule(0.55, 30, 100, 0.001)
+    found = {item.name: item.value for item in measure.decision_figures(evidence, rule, line.search.seed)}
+    assert found["decision.threshold"] == 0.55
+    assert found["decision.take.taken"] == evidence["take"].sum()
+    assert found["decision.all.mean_profit"] == pytest.approx(evidence["forward_return"].mean())
+    assert measure.decision_figures(done.evidence, None, line.search.seed) == []
+    written = done.write(tmp_path, line=line, evidence=evidence)
+    assert "tables/decisions.csv" in written
+    assert not {"tables/backtest.csv", "tables/intervals.csv", "plots/equity.png"} & written
+    table = pd.read_csv(tmp_path / "tables" / "decisions.csv", index_col=["rule", "figure"])
+    assert table.loc[("take", "taken"), "estimate"] == evidence["take"].sum()
+    assert (table["low"] <= table["high"]).all()

@@ -124,9 +124,11 @@ def test_from_a_request_to_a_candidate(bench: Callable[..., Bench]) -> None:
     files = {item.path for place in ("plots", "tables") for item in b.client.list_artifacts(session.run_id, place)}
     assert files == {f"plots/{name}.png" for name in (
         "roc", "precision_recall", "calibration", "confusion", "importance", "shap_summary", "search_history",
+        "distribution", "shap_dependence", "force", "importance_by_fold", "errors",
         "parameter_importance", "equity")} | {f"tables/{name}.csv" for name in (
-            "backtest", "trials", "measures", "importance", "benchmarks", "intervals", "stress", "attribution_symbol",
-            "attribution_month", "attribution_session", "attribution_regime")}
+            "backtest", "trials", "measures", "importance", "importance_by_fold", "errors", "families", "benchmarks",
+            "intervals", "stress", "attribution_symbol", "attribution_month",
+            "attribution_session", "attribution_regime")}
     children = b.client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{session.run_id}'")
     assert len(children) == 2
     version, = b.versions()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pipelines.validation.audit import AuditReport, Limits, audit_frame
+from pipelines.validation.audit import AuditReport, Limits, audit_frame, audit_function
 from pipelines.validation.audit.auc import blocks, null_variance, placements, standard_error
 from tests.unit.validation.audit.test_fitted_leaks import folds, honest
 from tests.unit.validation.audit.worlds import HOUR, training
@@ -110,6 +110,26 @@ def test_a_column_by_a_forbidden_name() -> None:
     frame.insert(3, "num_comments", frame["noise"])
     found = {(item.check, item.column, item.first_offending_time) for item in run(frame).findings}
     assert found == {("sources", "profit_ratio", START), ("sources", "num_comments", START)}
+
+
+def test_what_earlier_trades_brought_is_no_outcome_of_this_one_and_a_label_may_be_made_of_it() -> None:
+    frame = training()
+    for source, wrong in (("closed_trades.profit_ratio", False), ("trades.profit_ratio", True), ("profit_ratio", True),
+                          ("closed_trades.num_comments", True)):
+        found = run(frame, sources={"noise": (source,)}).findings
+        assert [(item.check, item.column) for item in found] == ([("sources", "noise")] if wrong else [])
+
+    def of_trades(facts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        log = facts["trades"]
+        return log[["symbol", "event_time"]].assign(
+            available_at=log["available_at"], label_end=log["available_at"],
+            y=(log["profit_ratio"] > 0).astype("int64"))
+
+    log = pd.DataFrame({"symbol": "A", "event_time": START + HOUR * np.arange(50)})
+    log = log.assign(available_at=log["event_time"] + 5 * HOUR, profit_ratio=np.sin(np.arange(50)))
+    for known, wrong in (("label_end", False), ("available_at", True)):
+        report = audit_function(of_trades, {"trades": log}, as_of=AS_OF, seed=1, known=known)
+        assert {item.column for item in report.findings if item.check == "sources"} == ({"y"} if wrong else set())
 
 
 @pytest.mark.parametrize(("horizon", "persistent"), [(1, False), (24, False), (24, True)])
