@@ -9,6 +9,7 @@ computed, counted and dropped, or with ``--keep`` written beside the snapshots (
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
 import time
@@ -55,9 +56,8 @@ class Job:
 
 @dataclass
 class Done:
-    """What was done up to some month: rows and values, seconds of all processes in reading and computing."""
+    """What was done up to some month: values, and seconds of all processes in reading and computing."""
 
-    rows: int = 0
     cells: int = 0
     reading: float = 0.0
     computing: float = 0.0
@@ -65,18 +65,19 @@ class Done:
 
 @dataclass
 class Memory:
-    """Proportional set size of this process and its children in bytes, the largest seen: shared pages count once."""
+    """Proportional set size of this process and its workers in bytes, the largest sum seen: shared pages count once.
+    The database server is not counted."""
 
     peak: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
 
     def watch(self) -> None:
         while not self.stop.wait(0.25):
-            own = [str(os.getpid()), *Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+            own = [os.getpid(), *(child.pid for child in multiprocessing.active_children() if child.pid)]
             self.peak = max(self.peak, sum(map(_resident, own)))
 
 
-def _resident(pid: str) -> int:
+def _resident(pid: int) -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:  # it has ended
@@ -113,19 +114,19 @@ def bars(symbols: list[str], month: Window, close: np.ndarray, rng: np.random.Ge
         "source": "study"})
 
 
-def build(job: Job) -> tuple[int, int, float, float]:
-    """Rows (0 for the part that looks across: they are those of the others), values, seconds of reading, computing."""
+def build(job: Job) -> tuple[int, float, float]:
+    """Values, seconds of reading and of computing (all of it, if the values are written)."""
     store = Warehouse(job.url, job.root, pool_size=1)
     try:
         began = time.perf_counter()
         if job.keep:
             cells = columns.fill(store, job.line, job.window, job.part)
-            return 0, cells, 0.0, time.perf_counter() - began
+            return cells, 0.0, time.perf_counter() - began
         groups = [group for group in catalog.of(job.line) if group.across_symbols is (not job.part)]
         inputs = matrix.read(store, job.line, groups, job.window, asof.just_before(job.window.end), job.part)
         read = time.perf_counter()
         frame, values = matrix.bar_rows(inputs, groups)
-        return len(frame) if job.part else 0, len(frame) * len(values), read - began, time.perf_counter() - read
+        return len(frame) * len(values), read - began, time.perf_counter() - read
     finally:
         store.close()
 
@@ -148,7 +149,9 @@ def main(
     with scratch.warehouse() as store:
         loading, seconds = {}, 0.0
         rng, close = np.random.default_rng(0), np.full(symbols, 100.0)
-        for number, month in enumerate(months, 1):
+        # With the look-back of the first month, or it would be cheaper than the others.
+        before = list(Window(window.start - timedelta(hours=matrix.lead(catalog.of(line)) + 24), window.start).months())
+        for number, month in enumerate([*before, *months], 1 - len(before)):
             made = bars(names, month, close, rng)
             began = time.perf_counter()
             facts.write(store, Kind.BARS, made)
@@ -167,9 +170,8 @@ def main(
                                   for part in [parts[0], parts[-1]] * processes]))  # imports, machine code
             began, done = time.perf_counter(), Done()
             for number, month in enumerate(months, 1):
-                for rows, cells, reading, computing in pool.map(
+                for cells, reading, computing in pool.map(
                         build, [Job(url, store.snapshot_root, line, month, part, keep) for part in reversed(parts)]):
-                    done.rows += rows
                     done.cells += cells
                     done.reading += reading
                     done.computing += computing

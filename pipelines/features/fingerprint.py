@@ -13,9 +13,9 @@ import platform
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
-import numba
 import numpy as np
 import pandas as pd
 
@@ -46,7 +46,7 @@ def code(module: str) -> str:
     found: dict[str, str] = {}
     for name in (module, *_BASE):
         _collect(name, found)
-    return digest(found, np.__version__, numba.__version__, platform.machine())
+    return digest(found, np.__version__, version("numba"), platform.machine())
 
 
 def _collect(module: str, found: dict[str, str]) -> None:

@@ -31,7 +31,6 @@ class LineInfo:
     symbols: tuple[str, ...]
     on_bars: bool = True
 
-
     def parts(self) -> tuple[tuple[str, ...], ...]:
         """Symbols whose features are computed by a task of their own, and, last, what looks across all (``()``).
         Nothing for up to ``CHUNK`` symbols, or if the line takes whatever symbols there are: one task does them."""
