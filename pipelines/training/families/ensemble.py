@@ -158,9 +158,10 @@ class Ensemble:
         except (KeyError, ValueError, TypeError) as error:
             raise UnsafeArtifact(f"{source} does not say what it is ({type(error).__name__}: {error!s:.150}); restore "
                                  "it from the artifact store or train again") from error
+        base.check_width(source, len(named[1]), feature_names)
         if named != (self.name, feature_names) or not set(names) <= _ALLOWED:
-            raise UnsafeArtifact(f"{source} is a {named[0]} of {', '.join(names)[:100]} on {len(named[1])} features, not "
-                                 f"a {self.name} on these {len(feature_names)}; restore it or train again")
+            raise UnsafeArtifact(f"{source} is a {named[0]} of {', '.join(names)[:100]}, not a {self.name} on the "
+                                 "features that are declared; restore it or train again")
         if weights.shape != (len(names),) or not np.isfinite([*weights, pool.intercept]).all():
             raise UnsafeArtifact(f"{source} weighs {len(names)} members with {weights}; restore it or train again")
         members = list(_members(source, names, feature_names))

@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from pipelines.errors import ConfigError, TrainingError, UnsafeArtifact
 from pipelines.training import families
-from pipelines.training.families import calibrated, calibrators, container
+from pipelines.training.families import bundle, calibrated, calibrators, container
 from tests.unit.training.families.planted import NAMES, auc_interval, rows
 
 SOME = ("lightgbm+platt", "random_forest+isotonic", "logistic_regression+beta", "regime_switching+platt",
@@ -195,7 +195,7 @@ def test_a_packed_or_broken_archive_is_refused(tmp_path: Path, monkeypatch: pyte
         with pytest.raises(UnsafeArtifact, match="is not a zip "):
             family.load(tmp_path, NAMES)
     file.write_bytes(whole)
-    monkeypatch.setattr(calibrated, "_MOST_BYTES", 100)
+    monkeypatch.setattr(bundle, "_MOST_BYTES", 100)
     with pytest.raises(UnsafeArtifact, match="at most 100"):
         family.load(tmp_path, NAMES)
 

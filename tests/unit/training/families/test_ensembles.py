@@ -155,7 +155,7 @@ class TestFile:
     def test_what_does_not_belong_there_is_refused(self, tmp_path: Path) -> None:
         family = families.get("stacking")
         for values, told in (({"family": "voting"}, "is a voting of"),
-                             ({"members": ["logistic_regression", "oracle"]}, "stacking of logistic_regression, oracle"),
+                             ({"members": ["logistic_regression", "oracle"]}, "of logistic_regression, oracle"),
                              ({"weights": [1.0]}, "weighs 2 members"), ({"weights": [1.0, float("nan")]}, "weighs"),
                              ({"weights": "many"}, "does not say what it is")):
             self.changed(self.stored(tmp_path), **{"ensemble.json": self.card(tmp_path, **values)})
