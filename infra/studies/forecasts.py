@@ -51,7 +51,7 @@ def simulated(days: Annotated[int, typer.Option()] = 400, chosen: Families = FAM
         with scratch.warehouse() as store, console.status(f"simulating an edge of {edge}"):
             scratch.load(store, providers.create("simulator", settings), Window(world.start, end), at=end)
             found = walk(store, line, end, days - 30, _split(chosen), train_days=90, test_days=30)
-        truth = simulator.build(world).truth
+        truth = simulator.Market(world).truth
         begins = found["event_time"].min() + line.bar
         show(console, f"Simulator, edge {edge}: the sign of the next hour; who reads the true signal can expect an AUC "
              f"of {truth.expected_auc(begins.to_pydatetime(), end):.4f}", line, found, _split(chosen))
