@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -26,6 +27,8 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="a directory of files instead of the simulator")
     parser.add_argument("--manifest", type=Path, help="default: source.toml in it")
     given = parser.parse_args()
+    # Whoever starts it in a shell's background has interrupts ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         settings = config.load()
         if given.data is not None:

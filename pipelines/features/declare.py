@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,9 +46,7 @@ class Feature:
 
     def columns(self) -> tuple[Feature, ...]:
         """This feature, or each of its numbered columns."""
-        if not self.width:
-            return (self,)
-        return tuple(replace(self, name=f"{self.name}_{number:04d}", width=0) for number in range(self.width))
+        return _columns(self) if self.width else (self,)
 
     @property
     def absent(self) -> str:
@@ -61,6 +59,11 @@ class Feature:
                 f"the feature {self.name!r} is made of {', '.join(told)}, the outcome of a trade: it is known only "
                 f"when the trade has closed, so it can be no input. For what earlier trades have brought declare "
                 f"closed_trades.{told[0]} and read it with pipelines.features.history.closed_trades")
+
+
+@cache
+def _columns(feature: Feature) -> tuple[Feature, ...]:
+    return tuple(replace(feature, name=f"{feature.name}_{number:04d}", width=0) for number in range(feature.width))
 
 
 #: Columns that no feature may be made of, of whatever kind of facts.

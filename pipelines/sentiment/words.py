@@ -53,12 +53,14 @@ def split(texts: Sequence[str]) -> tuple[pa.StringArray, Ints, Ints]:
     Tokens are those of ``str.split``. Half of a surrogate pair, which UTF-8 cannot hold, reads as U+FFFD: neither is
     part of a known word, or a letter.
     """
+    # A space after the last text: Arrow looks past the end of a text that ends in white space outside of ASCII, and past
+    # the last one lies whatever lay in that memory before.
     try:
-        together = pa.array(texts, pa.string())
+        together = pa.array([*texts, " "], pa.string())
     except UnicodeEncodeError:
-        together = pa.array([_SURROGATES.sub("\ufffd", text) for text in texts], pa.string())
-    lists = pc.utf8_split_whitespace(together)
-    tokens, ends = lists.values, lists.offsets.to_numpy()[1:].astype(np.int64)
+        together = pa.array([*(_SURROGATES.sub("\ufffd", text) for text in texts), " "], pa.string())
+    lists = pc.utf8_split_whitespace(together)[:-1]
+    tokens, ends = lists.flatten(), lists.offsets.to_numpy()[1:].astype(np.int64)
     empty = pc.equal(pc.binary_length(tokens), 0).to_numpy(zero_copy_only=False)
     if empty.any():  # before leading and after trailing white space
         tokens = tokens.filter(pa.array(~empty))

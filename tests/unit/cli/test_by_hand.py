@@ -191,8 +191,9 @@ def test_the_leaderboard_ranks_families_and_the_versions_that_share_rows(run: Ru
     _, second = run("train", LINE, "--as-of", (END + timedelta(hours=12)).isoformat())
     code, boards = run("leaderboard", LINE, "--html", str(tmp_path / "board.html"))
     assert code == 0
-    assert [{entry["name"] for entry in board["entries"]} for board in boards] == [
-        {"logistic_regression", "base_rate"}, {"version 1", f"version {second['version']}", "base_rate"}]
+    of_families, of_versions = ({entry["name"] for entry in board["entries"]} for board in boards)
+    assert of_families == {"logistic_regression", "base_rate"}
+    assert {"version 1", f"version {second['version']}", "base_rate"} <= of_versions
     assert boards[1]["periods"] > 6 * 24
     page = (tmp_path / "board.html").read_text(encoding="utf-8")
     assert all(board["recommendation"] in page for board in boards)

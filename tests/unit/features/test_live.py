@@ -67,7 +67,7 @@ def test_equals_the_built_row(loaded: Warehouse, rules: Line) -> None:
     found = 0
 
     @given(st.integers(0, 30 * 60), st.sampled_from(SYMBOLS))
-    @settings(max_examples=10, derandomize=True, database=None)
+    @settings(max_examples=4, derandomize=True, database=None)
     def holds(minutes: int, symbol: str) -> None:
         nonlocal found
         at = END - timedelta(minutes=minutes)

@@ -55,6 +55,14 @@ def test_texts_are_split_as_in_python(texts: list[str]) -> None:
     assert tokens(texts) == as_python(texts)
 
 
+def test_what_lies_behind_the_last_text_does_not_matter() -> None:
+    """Arrow reads on after white space outside of ASCII, into memory that holds the continuation of something else."""
+    for number in range(300):
+        junk = ["\x80" * (number % 50)] * 20
+        assert tokens([*junk, "good\x85"])[-1] == ["good"]
+        assert tokens(["\x85"]) == [[]]
+
+
 @pytest.mark.parametrize("name", list(OURS))
 @given(texts=st.lists(st.lists(pieces | spaces, max_size=16).map("".join), min_size=1, max_size=6))
 def test_words_are_looked_up_as_one_by_one(name: str, texts: list[str]) -> None:

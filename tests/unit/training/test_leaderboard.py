@@ -53,14 +53,17 @@ def test_the_recommendation(edges: dict[str, float], seconds: dict[str, float], 
     assert sentence in board.recommendation
 
 
-def test_luck_is_called_luck() -> None:
-    """It knows nothing, and of its two signs it has the luckier."""
+def test_luck_is_mostly_called_luck() -> None:
+    """Twenty that know nothing, each with the luckier of its two signs: 10 % of them pass a test at 5 %."""
     chances, y, at = world()
-    shift = 0.002 * np.random.default_rng(8).standard_normal(TIMES)
-    lucky = 0.5 + shift * np.sign(np.dot(shift, y - 0.5))
-    board = leaderboard.rank({**chances, "lucky": pd.Series(lucky)}, y, at, title="t", seed=1)
-    assert board.entries[0].name == "lucky"
-    assert board.recommendation.endswith("this ranking may be luck.")
+    told = []
+    for seed in range(20):
+        shift = 0.002 * np.random.default_rng(seed).standard_normal(TIMES)
+        lucky = 0.5 + shift * np.sign(np.dot(shift, y - 0.5))
+        board = leaderboard.rank({**chances, "lucky": pd.Series(lucky)}, y, at, title="t", seed=1)
+        assert board.entries[0].name == "lucky"
+        told.append(board.recommendation.endswith("this ranking may be luck."))
+    assert sum(told) >= 15
 
 
 def test_twins_share_a_place_and_few_times_say_nothing() -> None:
