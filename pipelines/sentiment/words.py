@@ -53,8 +53,8 @@ def split(texts: Sequence[str]) -> tuple[pa.StringArray, Ints, Ints]:
     Tokens are those of ``str.split``. Half of a surrogate pair, which UTF-8 cannot hold, reads as U+FFFD: neither is
     part of a known word, or a letter.
     """
-    # A space after the last text: Arrow looks past the end of a text that ends in white space outside of ASCII, and past
-    # the last one lies whatever lay in that memory before.
+    # A space after the last text: Arrow looks past the end of a text that ends in white space outside of ASCII, and
+    # past the last one lies whatever lay in that memory before.
     try:
         together = pa.array([*texts, " "], pa.string())
     except UnicodeEncodeError:
