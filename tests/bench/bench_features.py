@@ -79,7 +79,9 @@ def _snapshot(rows: int, columns: int) -> Case:
     path = Path(warehouse.snapshot_root).parent / "plain.parquet"
 
     def ours() -> pd.DataFrame:
-        joined = frame.assign(index=indicators.latest(index, microseconds(frame["available_at"])))
+        joined = frame.assign(index=indicators.latest(
+            microseconds(index["event_time"]), microseconds(index["available_at"]), index["value"].to_numpy(),
+            microseconds(frame["available_at"])))
         ref = snapshots.put(warehouse, joined, kind="training", line="bench", start=START, end=END)
         return snapshots.get(warehouse, ref.digest)
 
