@@ -139,9 +139,10 @@ class LiveRows:
         with np.errstate(all="ignore"):  # missing bars are NaN, and a NaN is the right answer to them
             for groups, columns, column in ((self._alone, slice(place, place + 1), 0),
                                             (self._across, slice(None), place)):
-                opens, high, low, close, volume = np.ascontiguousarray(state[:, :, columns])
-                bars = Bars(opens, high, low, close, volume, first)
                 for group in groups:
+                    rest = self._lookback - catalog.lookback([group])  # a group does not pay for what others look back
+                    opens, high, low, close, volume = np.ascontiguousarray(state[:, rest:, columns])
+                    bars = Bars(opens, high, low, close, volume, first + rest)
                     values.update({name: value[-1, column] for name, value in group.on_bars(bars).items()})
         return values
 

@@ -80,7 +80,8 @@ def _computing() -> Callable[[datetime], Any]:
         end = (at - START) // timedelta(hours=1)
         for group in groups:
             width = len(SYMBOLS) if group.across_symbols else 1
-            group.on_bars(Bars(*(np.ascontiguousarray(field[end - LOOKBACK - 1:end, :width]) for field in arrays)))
+            begin = end - catalog.lookback([group]) - 1
+            group.on_bars(Bars(*(np.ascontiguousarray(field[begin:end, :width]) for field in arrays), first=begin))
 
     return compute
 
