@@ -34,7 +34,7 @@ look-back; its group says which. Levels of a day or a week begin at the hour tha
 | | |
 |---|---|
 | inputs | columns of the bars, or tables that are read as of the row's time |
-| look-back | how many hourly bars before its own a value needs; a row becomes available when they are all there |
+| look-back | how many hourly bars before its own a value needs |
 | available | when a value can be known |
 | formula | and where it comes from |
 | gaps | when a value is absent |
@@ -42,7 +42,8 @@ look-back; its group says which. Levels of a day or a week begin at the hour tha
 
 No NaN and no infinity reaches a model: an absent value becomes the number under *absent*, and a row that lacks a
 feature without one is left out, which the log counts. A missing bar is waited for up to six hours after its close and
-is a gap from then on.
+is a gap from then on; so a row is decided when its own bar and those of the six hours before are there, whatever its
+features look back on.
 
 ## A line's list
 
@@ -54,8 +55,8 @@ groups = ["returns", "time", "volatility.atr_14h", "volatility.parkinson_24h"]
 
 A group stands for all its features; `group.feature` for one of them. Feature names are unique by themselves; the
 group before the dot shows where a feature comes from, so that a slip is noticed where it is written. A name that is
-unknown, doubled, or beside its whole group is refused. Only the named features are computed, and the line waits for
-the bars of their look-backs alone. Columns stand group by group in the order of first mention. The order, the names
+unknown, doubled, or beside its whole group is refused. Only the named features are computed; one more changes no
+other, neither its values nor its time. Columns stand group by group in the order of first mention. The order, the names
 and all that they declare go into the stamp `version-digest` that each trained version bears (`tidemark lineage LINE
 VERSION`): two lists under one number are told apart.
 
