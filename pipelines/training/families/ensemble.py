@@ -17,6 +17,7 @@ from __future__ import annotations
 import itertools
 import json
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,7 @@ class Fitted:
                            *(member.fingerprint() for member in self._native.members))
 
 
-class Ensemble:
+class Ensemble(ABC):
     """What all ensemble families have in common; a family adds ``name``, ``combine`` and, if it likes, its space."""
 
     name: str
@@ -137,9 +138,9 @@ class Ensemble:
     def space(self, trial: Any) -> dict[str, Any]:
         return {"members": trial.suggest_categorical("members", sorted(MEMBERS))}
 
+    @abstractmethod
     def combine(self, rows: Rows, params: Mapping[str, Any]) -> tuple[Sequence[base.Fitted], Pool]:
         """The members to predict with, and how."""
-        raise NotImplementedError
 
     def fit(self, features: FloatArray, labels: FloatArray, feature_names: tuple[str, ...],
             params: Mapping[str, Any], seed: int) -> Fitted:
