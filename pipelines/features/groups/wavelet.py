@@ -212,4 +212,4 @@ GROUP = Group(
      Feature("wavelet_slope", ("close",), DENOISE_HOURS - 1, "log price per hour", f"last step of {_SOFT}", 0.0),
      Feature("wavelet_noise", ("close",), DENOISE_HOURS - 1, "log price",
              "sigma: median size of the finest details / 0.6745 of " + _SOFT, 0.0)),
-    from_bars=_compute)
+    from_bars=_compute, apart=True)
