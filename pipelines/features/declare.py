@@ -13,7 +13,7 @@ import pandas as pd
 from pipelines.contracts.columns import SCHEMAS, Kind
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import ConfigError
-from pipelines.features.rolling import shift
+from pipelines.features.numerics.rolling import shift
 from pipelines.sentiment.hours import Ints, microseconds
 
 if TYPE_CHECKING:
