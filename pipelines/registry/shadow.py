@@ -15,7 +15,7 @@ from pipelines.config import Settings
 from pipelines.contracts.line import Line
 from pipelines.contracts.records import Action, Duel, Look, Promotion, Purpose, RecordedLook
 from pipelines.registry import promotion
-from pipelines.registry.standing import challenger
+from pipelines.registry.standing import in_shadow
 from pipelines.store import Warehouse, frames, ledger, tables
 from pipelines.validation import metrics
 
@@ -37,13 +37,12 @@ def duel(connection: Connection, line: Line, purpose: Purpose, as_of: datetime) 
     if present is None or newest is None or present.id != newest.id:
         return None
     if purpose is Purpose.SHADOW:
-        version = challenger(connection, line, present.version, as_of=as_of)
-        if version is None:
+        running = in_shadow(connection, line, present.version, as_of=as_of)
+        if running is None:
             return None
         since = min(row.effective_at for row in ledger.history(connection, line.name)
                     if row.version == present.version)
-        candidate = ledger.candidate(connection, line.name, version)
-        return Duel(line.name, purpose, version, present.version, max(candidate.as_of, since))
+        return Duel(line.name, purpose, running.version, present.version, max(running.since, since))
     if present.action is not Action.PROMOTE or present.previous is None or not line.gate.rollback.watch_days:
         return None
     found = Duel(line.name, purpose, present.previous, present.version, present.effective_at)

@@ -23,6 +23,7 @@ class State(StrEnum):
     DENIED = "denied"
     CHAMPION = "champion"
     CHALLENGER = "challenger"
+    WAITING = "waiting"
     INCONCLUSIVE = "inconclusive"
     SUPERSEDED = "superseded"
     RETIRED_CHALLENGER = "retired_challenger"
@@ -44,9 +45,10 @@ def standing(connection: Connection, line: Line) -> Standing:
     """What MLflow's aliases and tags have to say about a line."""
     present = ledger.champion(connection, line.name)
     champion = present.version if present else None
-    shadow = challenger(connection, line, champion)
+    running = in_shadow(connection, line, champion)
+    shadow = running.version if running else None
     former = {row.version for row in ledger.history(connection, line.name)}
-    versions = _versions(connection, line.name)
+    versions = list(_trained(connection, line.name))
     offline = {version: ledger.latest_verdict(connection, line.name, version) for version in versions}
     entered = [version for version, verdict in offline.items() if verdict is not None
                and verdict.champion_version is not None and enters_shadow(verdict, line)]
@@ -58,7 +60,9 @@ def standing(connection: Connection, line: Line) -> Standing:
             states[version] = State.RETIRED
         elif version == shadow:
             states[version] = State.CHALLENGER
-        elif (end := shadow_end(connection, line.name, version)) is None and version in entered[:-1]:
+        elif (end := shadow_end(connection, line.name, version)) is None and entered[-1:] == [version] and running:
+            states[version] = State.WAITING
+        elif end is None and version in entered[:-1]:
             states[version] = State.SUPERSEDED
         else:
             states[version] = _state(connection, line, version, offline[version], end)
@@ -87,11 +91,28 @@ def shadow_end(connection: Connection, line: str, version: int, *,
     return None
 
 
+@dataclass(frozen=True)
+class InShadow:
+    """A challenger, and since when (data time, UTC) its shadow runs."""
+
+    version: int
+    since: datetime
+
+
 def challenger(connection: Connection, line: Line, champion: int | None, *,
                as_of: datetime | None = None) -> int | None:
-    """The newest version after the champion that has entered the shadow, unless its shadow has ended.
+    """The version of ``in_shadow``."""
+    running = in_shadow(connection, line, champion, as_of=as_of)
+    return running.version if running else None
 
-    One challenger at a time: a newer candidate that enters the shadow supersedes the older one for good.
+
+def in_shadow(connection: Connection, line: Line, champion: int | None, *,
+              as_of: datetime | None = None) -> InShadow | None:
+    """The challenger of a champion, one at a time: a shadow that has begun runs to its end, and then the newest version
+    that entered meanwhile takes its place; older ones are superseded for good.
+
+    A newer candidate does not end a shadow: where trainings come more often than a shadow takes, none would ever be
+    long enough to decide.
 
     Args:
         champion: the champion at that time; None gives no challenger, for there is nothing to shadow.
@@ -99,15 +120,28 @@ def challenger(connection: Connection, line: Line, champion: int | None, *,
     """
     if champion is None:
         return None
-    for version in reversed(_versions(connection, line.name, as_of)):
-        if version <= champion:
-            return None
-        if enters_shadow(ledger.latest_verdict(connection, line.name, version), line):
-            ended = shadow_end(connection, line.name, version, as_of=as_of) is not None or any(
-                row.version == version and (as_of is None or row.effective_at <= as_of)
-                for row in ledger.history(connection, line.name))
-            return None if ended else version
+    trained = {version: at for version, at in _trained(connection, line.name, as_of).items() if version > champion}
+    entered = [version for version in trained
+               if enters_shadow(ledger.latest_verdict(connection, line.name, version), line)]
+    free: datetime | None = None
+    while entered:
+        # The newest of those that came while the place was taken; else the next one.
+        came = [version for version in entered if free is not None and trained[version] <= free]
+        version = came[-1] if came else entered[0]
+        since = trained[version] if free is None else max(free, trained[version])
+        free = _left(connection, line.name, version, as_of)
+        if free is None:
+            return InShadow(version, since)
+        entered = [other for other in entered if other > version]
     return None
+
+
+def _left(connection: Connection, line: str, version: int, as_of: datetime | None) -> datetime | None:
+    """When (data time, UTC) a version's shadow ended, by a look or because it became champion; None: it has not."""
+    look = shadow_end(connection, line, version, as_of=as_of)
+    ends = [row.effective_at for row in ledger.history(connection, line)
+            if row.version == version and (as_of is None or row.effective_at <= as_of)]
+    return min([*ends, *([look.as_of] if look else [])], default=None)
 
 
 def predecessor(present: Promotion, line: Line, at: datetime) -> int | None:
@@ -166,8 +200,9 @@ def _state(connection: Connection, line: Line, version: int, offline: Verdict | 
     return State.AWAITING_APPROVAL if line.gate.approval == "human" and not waits else State.CANDIDATE
 
 
-def _versions(connection: Connection, line: str, as_of: datetime | None = None) -> list[int]:
-    found = derived.read(connection, tables.candidates, columns=["version", "as_of"], where={"line": line})
-    if as_of is not None:
-        found = found[found["as_of"] <= as_of]
-    return sorted(int(version) for version in found["version"])
+def _trained(connection: Connection, line: str, as_of: datetime | None = None) -> dict[int, datetime]:
+    """Version → as of when it was trained (UTC), in the order of versions."""
+    found = derived.read(connection, tables.candidates, columns=["version", "as_of"], where={"line": line},
+                         order=["version"])
+    return {int(version): at.to_pydatetime() for version, at in zip(found["version"], found["as_of"], strict=True)
+            if as_of is None or at <= as_of}

@@ -65,13 +65,13 @@ def json_text(value: object) -> str | None:
 
 
 def plain(value: object) -> Any:
-    """``value`` as what JSON and PostgreSQL can hold."""
+    """``value`` as what JSON and PostgreSQL can hold, so that it comes back equal: JSONB knows no negative zero."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or value is pd.NaT or value is pd.NA or isinstance(value, bool | int):
         return value if isinstance(value, bool | int) else None
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return value + 0.0 if math.isfinite(value) else None
     if isinstance(value, str):
         return storable(value)
     if isinstance(value, datetime | date):

@@ -117,12 +117,28 @@ def test_a_challenger_that_fails_is_retired_for_good(challenged: World) -> None:
     assert states(challenged) == {1: "champion", 2: "retired_challenger", 3: "challenger"}
 
 
-def test_a_newer_challenger_supersedes_the_older_one_for_good(challenged: World) -> None:
-    apply(challenged, challenged.candidate(3, START + 2 * DAY), INCONCLUSIVE, champion=1)
-    assert states(challenged) == {1: "champion", 2: "superseded", 3: "challenger"}
+def test_a_newer_candidate_waits_until_the_shadow_has_ended(challenged: World) -> None:
+    """Else a weekly training would end every shadow of four weeks after its first look."""
+    for version, day in ((3, 2), (4, 9)):
+        apply(challenged, challenged.candidate(version, START + day * DAY), INCONCLUSIVE, champion=1)
+    assert states(challenged) == {1: "champion", 2: "challenger", 3: "superseded", 4: "waiting"}
+    assert fake(challenged).set == {"champion": 1, "challenger": 2}
+    ended = a_look(Step.REJECT)
+    act(challenged, ended)
+    assert states(challenged) == {1: "champion", 2: "retired_challenger", 3: "superseded", 4: "challenger"}
+    assert fake(challenged).set == {"champion": 1, "challenger": 4}
+    # Its shadow begins when the place is free, not when it was trained; and what was before is found as it was.
+    assert (pair(challenged).version, pair(challenged).started_at) == (4, START + 30 * DAY)
+    earlier = pair(challenged, as_of=START + 12 * DAY)
+    assert (earlier.version, earlier.started_at) == (2, START + DAY)
+    apply(challenged, challenged.candidate(5, START + 50 * DAY), INCONCLUSIVE, champion=1)
+    assert states(challenged)[5] == "waiting"
+
+
+def test_who_comes_when_the_place_is_free_enters_at_once(challenged: World) -> None:
     act(challenged, a_look(Step.REJECT))
-    assert states(challenged) == {1: "champion", 2: "superseded", 3: "retired_challenger"}
-    assert fake(challenged).set == {"champion": 1}
+    apply(challenged, challenged.candidate(3, START + 40 * DAY), INCONCLUSIVE, champion=1)
+    assert pair(challenged, as_of=START + 50 * DAY).started_at == START + 40 * DAY
 
 
 def test_a_rejected_candidate_supersedes_nobody(challenged: World) -> None:
@@ -152,14 +168,14 @@ def test_everybody_goes_through_the_shadow(world: World) -> None:
     apply(world, world.candidate(1), PROMOTE)
     apply(world, world.candidate(2, START + DAY), PROMOTE, champion=1)
     apply(world, world.candidate(3, START + 2 * DAY), PROMOTE, champion=1)
-    assert states(world) == {1: "champion", 2: "superseded", 3: "challenger"}
+    assert states(world) == {1: "champion", 2: "challenger", 3: "waiting"}
     act(world, a_look(Step.PROMOTE))
-    assert champions(world)[-1] == ("promote", 3, 1)
-    assert fake(world).held[3].tags["tidemark.verdict"] == "promote"
+    assert champions(world)[-1] == ("promote", 2, 1)
+    assert fake(world).held[2].tags["tidemark.verdict"] == "promote"
     promotion.rollback(world.warehouse, world.settings, world.line, to=None, actor="ann", reason="no",
                        effective_at=START + 40 * DAY, at=AT)
-    assert states(world) == {1: "champion", 2: "superseded", 3: "retired"}
-    assert pair(world, as_of=START + 50 * DAY) is None
+    assert states(world) == {1: "champion", 2: "retired", 3: "challenger"}
+    assert pair(world, as_of=START + 50 * DAY).version == 3
 
 
 def test_people_are_asked_after_the_shadow(world: World) -> None:

@@ -47,7 +47,7 @@ def test_where_no_rollback_leads(steps: list[str], to: int | None, words: str) -
 
 
 def test_the_state_of_each_version(world: World) -> None:
-    """1 retired, 2 champion, 3 and 4 inconclusive (4 in shadow, 3 before it), 5 rejected, 6 unjudged, 7 promising."""
+    """1 retired, 2 champion, 3 and 4 inconclusive (3 in shadow, 4 waits), 5 rejected, 6 unjudged, 7 promising."""
     for version in range(1, 8):
         world.candidate(version, START + version * DAY)
     with world.warehouse.begin() as connection:
@@ -59,9 +59,9 @@ def test_the_state_of_each_version(world: World) -> None:
                                  (7, Outcome.PROMOTE)):
             ledger.add_verdict(connection, world.line.name, version, said(outcome, 2), as_of=START, at=AT)
         found = standing(connection, world.line)
-        assert (found.champion, found.challenger) == (2, 4)
+        assert (found.champion, found.challenger) == (2, 3)
         assert {version: state.value for version, state in found.states.items()} == {
-            1: "retired", 2: "champion", 3: "superseded", 4: "challenger", 5: "rejected", 6: "candidate",
+            1: "retired", 2: "champion", 3: "challenger", 4: "waiting", 5: "rejected", 6: "candidate",
             7: "candidate"}
         human = world.line.model_copy(update={"gate": world.line.gate.model_copy(update={"approval": "human"})})
         assert standing(connection, human).states[7] == "awaiting_approval"
