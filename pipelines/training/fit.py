@@ -18,8 +18,8 @@ from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.records import EVIDENCE_COLUMNS, LEXICON
 from pipelines.errors import TrainingError
 from pipelines.features import NAIVE, feature_names
-from pipelines.training import families, selection
-from pipelines.training.families.base import Fitted, Preparing, check, fit_prepared, prepare
+from pipelines.training import families, selection, stopping
+from pipelines.training.families.base import Family, Fitted, Preparing, Stopping, check, fit_prepared, prepare
 from pipelines.training.kept import Kept
 from pipelines.training.trial import SELECTION, FoldScore
 from pipelines.validation import metrics
@@ -64,26 +64,28 @@ def matrix(frame: pd.DataFrame) -> Matrix:
 
 
 def score_folds(data: Matrix, folds: Sequence[Fold], family: str, params: Mapping[str, Any],
-                seed: int, *, look: float | None = None) -> Iterator[FoldScore]:
+                seed: int, *, look: float | None = None, stop: bool = False) -> Iterator[FoldScore]:
     """Fit and score fold by fold, for the search; a block is a day of the test window, counted from its start.
 
     Args:
+        stop: let the latest training rows of each fold decide the rounds (``stopping``), where the family can.
         look: share of the training window in (0, 1): before the folds, the newest one is scored once by a model that
             has learned from the newest part of its window only.
     """
     if look is not None:
         newest = folds[-1]
-        model = _fit(data, newest_part(data, newest, look), family, params, seed, newest.train)
+        model = _fit(data, newest_part(data, newest, look), family, params, seed, newest.train,
+                     _embargo(newest) if stop else None)
         loss = metrics.losses(data.labels[newest.test], model.predict(data.features[_rows(newest.test)]))
         yield FoldScore(float(loss.mean()), len(loss), (float(loss.mean()),), len(folds), history=look)
     for fold in folds:
-        model = _fit(data, fold.train, family, params, seed)
+        model = _fit(data, fold.train, family, params, seed, stop=_embargo(fold) if stop else None)
         chances = model.predict(data.features[_rows(fold.test)])
         loss = metrics.losses(data.labels[fold.test], chances)
         day, count = _days(data, fold)
         blocks = np.bincount(day, loss) / count
         yield FoldScore(float(loss.mean()), len(loss), tuple(blocks.tolist()), len(folds) - fold.number - 1, chances,
-                        columns=None if model.columns is None else len(model.columns))
+                        columns=None if model.columns is None else len(model.columns), rounds=model.rounds)
 
 
 def newest_part(data: Matrix, fold: Fold, share: float) -> IntArray:
@@ -103,7 +105,7 @@ def tested_rows(data: Matrix, folds: Sequence[Fold]) -> pd.DataFrame:
 
 
 def out_of_sample(data: Matrix, folds: Sequence[Fold], family: str, params: Mapping[str, Any], seed: int, *,
-                  keep: list[Fitted] | None = None) -> pd.DataFrame:
+                  keep: list[Fitted] | None = None, stop: bool = False) -> pd.DataFrame:
     """Walk forward over ``folds`` and keep each row's prediction beside those of the naive baselines.
 
     Columns ``EVIDENCE_COLUMNS``: ``base_rate`` is the training rows' mean label; ``persistence`` the training rows'
@@ -113,12 +115,13 @@ def out_of_sample(data: Matrix, folds: Sequence[Fold], family: str, params: Mapp
 
     Args:
         keep: takes each fold's model, in the order of the folds.
+        stop: as in :func:`score_folds`.
     """
     said: dict[str, list[Any]] = {name: [] for name in ("fold", "candidate", "base_rate", "persistence",
                                                         "no_retraining", LEXICON)}
     first: _Model | None = None
     for fold in folds:
-        model = _fit(data, fold.train, family, params, seed)
+        model = _fit(data, fold.train, family, params, seed, stop=_embargo(fold) if stop else None)
         first = first or model
         if keep is not None:
             keep.append(model.fitted)
@@ -162,10 +165,17 @@ def own_columns(data: Matrix, model: Fitted) -> IntArray:
     return np.array([place[name] for name in model.feature_names], dtype=np.int64)
 
 
-def selections(data: Matrix, folds: Sequence[Fold], params: Mapping[str, Any], seed: int) -> pd.DataFrame | None:
+def selections(data: Matrix, folds: Sequence[Fold], params: Mapping[str, Any], seed: int,
+               stopped: str | None = None) -> pd.DataFrame | None:
     """Which columns a configuration chooses in each fold: index ``feature``, one boolean column per fold number and
-    ``share``, how many of the folds chose it; the steadiest first. None if it takes all."""
-    chosen = [_chosen(data, fold.train, params, seed) for fold in folds]
+    ``share``, how many of the folds chose it; the steadiest first. None if it takes all.
+
+    Args:
+        stopped: the family, where its rounds were stopped by rows that the choice has not seen.
+    """
+    early = stopped is not None and isinstance(families.get(stopped), Stopping)
+    chosen = [_chosen(data, _cut(data, fold.train, _embargo(fold))[0] if early else fold.train, params, seed)
+              for fold in folds]
     every = np.arange(len(data.names))
     found = {fold.number: np.isin(every, columns) for fold, columns in zip(folds, chosen, strict=True)
              if columns is not None}
@@ -177,32 +187,76 @@ def selections(data: Matrix, folds: Sequence[Fold], params: Mapping[str, Any], s
 
 @dataclass(frozen=True)
 class _Model:
-    """A model and the positions of its columns (None: all)."""
+    """A model, the positions of its columns (None: all), and its rounds where these were stopped."""
 
     fitted: Fitted
     columns: IntArray | None
+    rounds: int | None = None
 
     def predict(self, features: FloatArray) -> FloatArray:
         return self.fitted.predict(features if self.columns is None else features[:, self.columns])
 
 
 def _fit(data: Matrix, rows: IntArray, family: str, params: Mapping[str, Any], seed: int,
-         choose: IntArray | None = None) -> _Model:
-    """Fit on ``rows``, with the columns that the selection finds on the rows ``choose`` (the same, if left out)."""
+         choose: IntArray | None = None, stop: timedelta | None = None) -> _Model:
+    """Fit on ``rows``, with the columns that the selection finds on the rows ``choose`` (the same, if left out).
+
+    Args:
+        stop: let the latest of the rows decide the number of rounds; the embargo before them.
+    """
     chosen = families.get(family)
-    columns = _chosen(data, rows if choose is None else choose, params, seed)
     own = {key: value for key, value in params.items() if key != SELECTION}
-    span, names = _rows(rows), data.names if columns is None else tuple(data.names[column] for column in columns)
+    if stop is not None and isinstance(chosen, Stopping):
+        learned, watched = _cut(data, rows, stop)
+        if watched is not None:
+            columns = _chosen(data, learned, params, seed)
+            prepared = _prepared(data, learned, chosen, columns, seed)
+            key = ("watched", family, seed, None if columns is None else columns.tobytes(), *_key(rows))
+            seen = data.kept.get(
+                key, lambda: chosen.watch(prepared, _values(data, watched, columns), data.labels[_rows(watched)]),
+                len(watched) * data.features.shape[1])
+            model, rounds = chosen.fit_stopped(prepared, seen, own, seed, stopping.PATIENCE)
+            return _Model(model, columns, rounds)
+    columns = _chosen(data, rows if choose is None else choose, params, seed)
+    most = int(own[stopping.ROUNDS]) if stop is not None and isinstance(chosen, Stopping) else None
+    return _Model(fit_prepared(chosen, _prepared(data, rows, chosen, columns, seed), own, seed), columns, most)
+
+
+def _cut(data: Matrix, rows: IntArray, embargo: timedelta) -> tuple[IntArray, IntArray | None]:
+    """``rows`` as those that are learned from and those that are watched; all are learned from where there are too few,
+    or where one part has labels of one class only."""
+    def make() -> tuple[IntArray, IntArray | None]:
+        times = data.frame.iloc[rows]
+        parts = stopping.split(rows, times["event_time"], times["label_end"], embargo)
+        whole = parts is not None and all(len(np.unique(data.labels[part])) == 2 for part in parts)
+        return parts if whole and parts is not None else (rows, None)
+
+    found: tuple[IntArray, IntArray | None] = data.kept.get(("cut", embargo, *_key(rows)), make, 8 * len(rows))
+    return found
+
+
+def _prepared(data: Matrix, rows: IntArray, family: Family, columns: IntArray | None, seed: int) -> Any:
+    """The rows as the family likes them: made once for all fits, where it prepares anything."""
+    names = data.names if columns is None else tuple(data.names[column] for column in columns)
 
     def make() -> Any:
-        features = data.features[span] if columns is None else np.ascontiguousarray(data.features[span][:, columns])
-        return prepare(chosen, features, data.labels[span], names, seed)
+        return prepare(family, _values(data, rows, columns), data.labels[_rows(rows)], names, seed)
 
-    if not isinstance(chosen, Preparing):
-        return _Model(fit_prepared(chosen, make(), own, seed), columns)
-    key = (family, seed, None if columns is None else columns.tobytes(), *_key(rows))
-    prepared = data.kept.get(key, make, len(rows) * len(names))
-    return _Model(fit_prepared(chosen, prepared, own, seed), columns)
+    if not isinstance(family, Preparing):
+        return make()
+    key = (family.name, seed, None if columns is None else columns.tobytes(), *_key(rows))
+    return data.kept.get(key, make, len(rows) * len(names))
+
+
+def _values(data: Matrix, rows: IntArray, columns: IntArray | None) -> FloatArray:
+    span = _rows(rows)
+    return data.features[span] if columns is None else np.ascontiguousarray(data.features[span][:, columns])
+
+
+def _embargo(fold: Fold) -> timedelta:
+    """The time that the fold keeps free before its test window, kept free before the watched rows too."""
+    kept_free: timedelta = fold.test_start - fold.train_end
+    return kept_free
 
 
 def _chosen(data: Matrix, rows: IntArray, params: Mapping[str, Any], seed: int) -> IntArray | None:

@@ -93,7 +93,8 @@ def run_trials(warehouse: Warehouse, settings: Settings, line: Line, session: Se
 
     def evaluate(family: str, params: Mapping[str, Any]) -> Iterator[search.FoldScore]:
         return fit.score_folds(data, folds.search, family, params, session.seed,
-                               look=HISTORY if line.search.halving == "history" else None)
+                               look=HISTORY if line.search.halving == "history" else None,
+                               stop=line.search.early_stopping)
 
     def keep(predictions: FloatArray) -> str:
         return produce.keep_trial(warehouse, line, folds, fit.tested_rows(data, folds.search), predictions)
