@@ -27,7 +27,7 @@ IntArray = np.ndarray[Any, np.dtype[np.int64]]
 #: Share of the span of a fold's training rows that is watched, its latest.
 SLICE = 0.15
 #: Rounds without a lower loss of the watched rows after which no more are made.
-PATIENCE = 15
+PATIENCE = 10
 ROUNDS = "rounds"
 #: Parameters of the MLflow run: the most rounds that the winner could take, and what its folds took.
 MOST, TOOK = "early_stopping.most", "early_stopping.folds"

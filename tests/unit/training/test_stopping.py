@@ -17,7 +17,7 @@ from pipelines.training.families.base import Stopping, prepare
 from pipelines.validation import metrics
 from pipelines.validation.splits import plan
 from pipelines.validation.splits.line_plan import MIN_TRAIN_ROWS
-from tests.unit.training.conftest import START, make_frame, make_line
+from tests.unit.training.conftest import START, make_frame
 
 BOOSTERS = ("xgboost", "lightgbm", "hist_gradient_boosting")
 SEED = 3
