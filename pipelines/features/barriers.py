@@ -35,14 +35,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import ConfigError
 from pipelines.features import view
 from pipelines.features.declare import Bars
-from pipelines.features.rolling import shift, window_mean
+from pipelines.features.numerics.jit import kernel
+from pipelines.features.numerics.rolling import shift, window_mean
 from pipelines.sentiment.hours import Ints
 
 _OPEN, _HIGH, _LOW, _CLOSE = range(4)  # of view.FIELDS
@@ -115,7 +115,7 @@ def _versions(past: view.History) -> tuple[Ints, Ints, FloatArray]:
         past.later_values[order], dtype=np.float64).reshape(len(order), len(view.FIELDS))
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def _price(field: int, row: int, column: int, when: int, first: Any, start: Any, at: Any, values: Any) -> float:
     """A bar's price in the version known at ``when``."""
     cell = row * first.shape[2] + column
@@ -127,7 +127,7 @@ def _price(field: int, row: int, column: int, when: int, first: Any, start: Any,
     return float(price)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def _touch(first: Any, available: Any, start: Any, at: Any, values: Any, close: Any, up: Any, down: Any, side: Any,
            horizon: int, sign: bool) -> Any:
     """Walk from each row along its bars until, in the versions known by then, one of them touches; the barriers are

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,8 @@ import pandas as pd
 from pipelines.contracts.columns import SCHEMAS, Kind
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import ConfigError
-from pipelines.features.rolling import shift
+from pipelines.features.numerics.rolling import shift
+from pipelines.sentiment.hours import Ints, microseconds
 
 if TYPE_CHECKING:
     from pipelines.store import Warehouse
@@ -33,7 +34,7 @@ class Feature:
 
     Raises:
         ConfigError: an input is the outcome of a trade, which is known only when the trade is over. ``closed_trades.
-            profit_ratio`` is another thing: what earlier trades have brought, read with ``history.closed_trades``.
+            profit_ratio`` is another thing: what earlier trades have brought, read with ``history.log``.
     """
 
     name: str
@@ -58,7 +59,7 @@ class Feature:
             raise ConfigError(
                 f"the feature {self.name!r} is made of {', '.join(told)}, the outcome of a trade: it is known only "
                 f"when the trade has closed, so it can be no input. For what earlier trades have brought declare "
-                f"closed_trades.{told[0]} and read it with pipelines.features.history.closed_trades")
+                f"closed_trades.{told[0]} and read it with pipelines.features.history.log")
 
 
 @cache
@@ -110,12 +111,32 @@ Lazy = FloatArray | Callable[[], FloatArray]
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows that are being built: a frame with ``symbol``, ``event_time``, ``available_at`` (UTC, the row's
-    decision time), and where to read from, as of when."""
+    """The rows that are being built, and where to read from, as of when. Arrays of shape (rows,), and no frame: a live
+    row is built in a few milliseconds, of which a frame would take one.
 
-    frame: pd.DataFrame
+    Attributes:
+        symbols: text.
+        opened: ``event_time``, microseconds since 1970 UTC.
+        at: ``available_at``, the row's decision time, likewise.
+        sources: for rows that are trades the log of each, else None.
+    """
+
+    symbols: np.ndarray[Any, np.dtype[np.object_]]
+    opened: Ints
+    at: Ints
     warehouse: Warehouse
     as_of: pd.Timestamp
+    sources: np.ndarray[Any, np.dtype[np.object_]] | None = None
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, warehouse: Warehouse, as_of: pd.Timestamp) -> Rows:
+        """From ``symbol``, ``event_time``, ``available_at`` (UTC) and, where there is one, ``source``."""
+        return cls(frame["symbol"].to_numpy(dtype=object), microseconds(frame["event_time"]),
+                   microseconds(frame["available_at"]), warehouse, as_of,
+                   frame["source"].to_numpy(dtype=object) if "source" in frame else None)
+
+    def __len__(self) -> int:
+        return len(self.at)
 
 
 #: When the values of a group can be known, and what gaps do to them, unless the group says otherwise; by what it is
@@ -138,6 +159,8 @@ class Group:
     wanted, so that one feature more does not cost the whole group.
 
     Attributes:
+        apart: its features share nothing across look-backs, so that a live row, which needs one value of each, computes
+            those of a short look-back from few bars.
         across_symbols: a value of one symbol is made of the other symbols' bars, too. Such a group is given the bars of
             all symbols as they were known at each row's time (``features.across``); all others compute each symbol by
             itself.
@@ -151,6 +174,7 @@ class Group:
     from_rows: Callable[[Rows], Mapping[str, FloatArray]] | None = None
     from_texts: Callable[[Sequence[str]], FloatArray] | None = None
     across_symbols: bool = False
+    apart: bool = False
     availability: str = ""
     gaps: str = ""
 

@@ -57,9 +57,13 @@ def _collect(module: str, found: dict[str, str]) -> None:
     found[module] = hashlib.sha256(text.encode()).hexdigest()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(_LIBRARY):
-            inner = [f"{node.module}.{name.name}" for name in node.names] if node.module == _LIBRARY else [node.module]
-            for name in inner:
-                _collect(str(name), found)
+            source = str(node.module)
+            imported = importlib.util.find_spec(source)
+            if imported is not None and imported.submodule_search_locations is not None:  # modules of a package
+                for name in node.names:
+                    _collect(f"{source}.{name.name}", found)
+            else:
+                _collect(source, found)
 
 
 def of_bars(bars: pd.DataFrame, first_row: datetime, leads: Iterable[int]) -> dict[int, str]:

@@ -24,7 +24,7 @@ and their look-back) equals a full one, a live row equals the row that a model w
 future changes nothing. `tests/unit/features/test_laws.py` and `test_builds.py` put every registered group to it.
 
 So nothing here is a running sum: it carries the rounding of all that came before. Each window is added up by itself,
-newest bar first (`features/rolling.py`, or a compiled kernel in the same order). An indicator with an endless memory
+newest bar first (`numerics/rolling.py`, or a compiled kernel in the same order). An indicator with an endless memory
 (EMA, Wilder's smoothing) would depend on the first bar that anybody stored: it is replaced by a window mean, or
 begins anew at fixed hours of the calendar, counted since 1970 (`Bars.first`), with a warm-up that belongs to its
 look-back; its group says which. Levels of a day or a week begin at the hour that their group names, in UTC.

@@ -26,7 +26,7 @@ from pipelines.contracts.ports import FloatArray
 from pipelines.features import barriers, view
 from pipelines.features.declare import Bars
 from pipelines.features.known import in_force
-from pipelines.features.rolling import shift, window_sum
+from pipelines.features.numerics.rolling import shift, window_sum
 from pipelines.sentiment.hours import HOUR_US, Ints, times
 from pipelines.store import Warehouse, asof
 

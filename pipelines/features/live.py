@@ -8,10 +8,10 @@ calls: what is stored late is seen by the next one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,14 @@ from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import ContractError
 from pipelines.features import catalog, view
-from pipelines.features.declare import Bars, Rows
+from pipelines.features.declare import Bars, Group, Rows
 from pipelines.sentiment.hours import HOUR_US, Ints, instant
 from pipelines.store import Warehouse, asof
 
 #: A symbol whose newest bar opened longer ago has no live row.
 MAX_AGE = timedelta(hours=24)
-_HOUR = timedelta(hours=1)
+_HOUR, _US = timedelta(hours=1), timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Bars before the newest that can make its row wait.
 _WAIT = view.GRACE // _HOUR + 1
 
@@ -64,7 +65,7 @@ class LiveRows:
         line.require_bars("build a live row of")
         groups, self._warehouse, self._line = catalog.of(line), warehouse, line
         of_bars = [group for group in groups if group.from_bars is not None]
-        self._alone = [group for group in of_bars if not group.across_symbols]
+        self._alone = [part for group in of_bars if not group.across_symbols for part in _parts(group)]
         self._across = [group for group in of_bars if group.across_symbols]
         self._of_rows = [group.from_rows for group in groups if group.from_rows is not None]
         self._lookback = catalog.lookback(of_bars) if of_bars else 0
@@ -84,21 +85,23 @@ class LiveRows:
         """
         symbols = self._symbols(symbol, at)
         place = symbols.index(symbol)
-        start = at - MAX_AGE - (max(self._lookback, _WAIT) + 1) * _HOUR
         with self._warehouse.begin() as connection:
-            bars = asof.series(connection, Kind.BARS, symbols, interval=self._line.interval, start=start, as_of=at)
-            if (bars["event_time"] % HOUR_US).any():
-                raise ContractError(f"a bar of {', '.join(symbols)} does not open on a full hour; features need bars "
-                                    "on the hourly grid: quarantine it, or map its time")
-            own = bars[bars["place"] == place]
+            own = self._versions(connection, [symbol], max(self._lookback, _WAIT), at, at)
             opened = int(own["event_time"].max(initial=0))
             decided = self._decided(own, opened // HOUR_US) if opened >= instant(at - MAX_AGE) else view.NEVER
             if decided > instant(at):
                 return None
-            values = self._of_bars(bars[bars["available_at"] <= decided], len(symbols), place, opened // HOUR_US)
+            own = own[own["available_at"] <= decided]
+            values = self._of_bars(self._alone, own, 1, 0, opened // HOUR_US)
+            if self._across:
+                # Fewer bars of the others: what looks across looks back less than a month.
+                reach = catalog.lookback(self._across)
+                known = self._versions(connection, symbols, reach, at, _EPOCH + decided * _US)
+                values |= self._of_bars(self._across, known, len(symbols), place, opened // HOUR_US)
             times = [pd.Timestamp(at_us, unit="us", tz="UTC").as_unit("us") for at_us in (opened, decided)]
             if self._of_rows:
-                rows = Rows(_meta(symbol, *times), _Pinned(self._warehouse, connection), pd.Timestamp(at))
+                rows = Rows(np.array([symbol], dtype=object), np.array([opened]), np.array([decided]),
+                            _Pinned(self._warehouse, connection), pd.Timestamp(at))
                 for compute in self._of_rows:
                     values.update({name: found[0] for name, found in compute(rows).items()})
         found = np.array([values[name] for name in self.names], dtype=np.float64)
@@ -127,29 +130,49 @@ class LiveRows:
                             np.empty((0, 2), dtype=np.int64), np.empty((0, len(view.FIELDS))))
         return int(view.evaluate(tail, lambda _: {}, self._lookback).time[-1, 0])
 
-    def _of_bars(self, known: Versions, symbols: int, place: int, newest: int) -> dict[str, Any]:
-        """The last values of the bar features, from the versions that were known."""
-        first = newest - self._lookback
+    def _versions(self, connection: Connection, symbols: Sequence[str], reach: int, at: datetime,
+                  known_at: datetime) -> Versions:
+        """Versions of bars that a row of the newest bar at ``at`` can need with this look-back."""
+        found = asof.series(connection, Kind.BARS, symbols, interval=self._line.interval, as_of=known_at,
+                            start=at - MAX_AGE - (reach + 1) * _HOUR)
+        if (found["event_time"] % HOUR_US).any():
+            raise ContractError(f"a bar of {', '.join(symbols)} does not open on a full hour; features need bars on "
+                                "the hourly grid: quarantine it, or map its time")
+        return found
+
+    @staticmethod
+    def _of_bars(groups: Sequence[Group], known: Versions, symbols: int, place: int, newest: int) -> dict[str, Any]:
+        """The last values of bar features at ``place`` among the symbols, from the versions that were known."""
+        if not groups:
+            return {}
+        lookback = catalog.lookback(groups)
+        first = newest - lookback
         known = known[(known["event_time"] >= first * HOUR_US) & (known["event_time"] <= newest * HOUR_US)]
-        state = np.full((len(view.FIELDS), self._lookback + 1, symbols), np.nan)
+        state = np.full((len(view.FIELDS), lookback + 1, symbols), np.nan)
         cell = known["event_time"] // HOUR_US - first, known["place"]
         for number, field in enumerate(view.FIELDS):
             state[number][cell] = known[field]  # of several versions the last one stays
         values: dict[str, Any] = {}
         with np.errstate(all="ignore"):  # missing bars are NaN, and a NaN is the right answer to them
-            for groups, columns, column in ((self._alone, slice(place, place + 1), 0),
-                                            (self._across, slice(None), place)):
-                for group in groups:
-                    rest = self._lookback - catalog.lookback([group])  # a group does not pay for what others look back
-                    opens, high, low, close, volume = np.ascontiguousarray(state[:, rest:, columns])
-                    bars = Bars(opens, high, low, close, volume, first + rest)
-                    values.update({name: value[-1, column] for name, value in group.on_bars(bars).items()})
+            for group in groups:
+                rest = lookback - catalog.lookback([group])  # a group does not pay for what others look back
+                opens, high, low, close, volume = np.ascontiguousarray(state[:, rest:])
+                bars = Bars(opens, high, low, close, volume, first + rest)
+                values.update({name: value[-1, place] for name, value in group.on_bars(bars).items()})
         return values
 
 
 def row(warehouse: Warehouse, line: Line, symbol: str, at: datetime) -> LiveRow | None:
     """``LiveRows(warehouse, line).row(symbol, at)``: for one row; who asks again keeps the object."""
     return LiveRows(warehouse, line).row(symbol, at)
+
+
+def _parts(group: Group) -> list[Group]:
+    """A group as those of its features that are computed together in a live row."""
+    if not group.apart:
+        return [group]
+    return [replace(group, features=tuple(feature for feature in group.features if feature.lookback == reach))
+            for reach in sorted({feature.lookback for feature in group.features})]
 
 
 def _meta(symbol: str, event_time: pd.Timestamp, available_at: pd.Timestamp) -> pd.DataFrame:

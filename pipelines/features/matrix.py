@@ -161,7 +161,7 @@ def complete(warehouse: Warehouse, line: Line, groups: Sequence[Group], window: 
     _report_gaps(line, window, whole)
     if not whole.all():
         frame, values = frame[whole].reset_index(drop=True), {name: value[whole] for name, value in values.items()}
-    rows, found = Rows(frame, warehouse, pd.Timestamp(cutoff)), dict(values)
+    rows, found = Rows.of(frame, warehouse, pd.Timestamp(cutoff)), dict(values)
     for group in groups:
         if group.from_rows is not None:
             found.update(group.from_rows(rows))

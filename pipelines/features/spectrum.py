@@ -19,11 +19,11 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Bars
-from pipelines.features.rolling import PRESENT
+from pipelines.features.numerics.jit import kernel
+from pipelines.features.numerics.rolling import PRESENT
 
 #: Values that are worked on together: 8 KiB, so that a block and its sums stay in the first cache.
 _BLOCK = 1024
@@ -80,7 +80,7 @@ def weighted(values: FloatArray, weights: FloatArray, step: int = 1) -> FloatArr
     return _weighted(values.reshape(-1), np.ascontiguousarray(weights), step * values.shape[1]).reshape(values.shape)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def _weighted(values: FloatArray, weights: FloatArray, step: int) -> FloatArray:
     """On rows laid end to end. Four terms a pass: added one after the other, as if each had its own."""
     total = np.full(len(values), np.nan)
@@ -133,7 +133,7 @@ def welch(values: FloatArray, chosen: np.ndarray, segment: int, segments: int) -
     return _averaged(power, place.reshape(len(chosen), segments))
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def _tapered(values: FloatArray, ends: np.ndarray, taper: FloatArray,  # type: ignore[type-arg]
              together: int) -> FloatArray:
     """The segments that end at ``ends``, without their means, times the taper; zeros up to a full number of rows."""
@@ -150,7 +150,7 @@ def _tapered(values: FloatArray, ends: np.ndarray, taper: FloatArray,  # type: i
     return found
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def _density(transform: np.ndarray, scale: float, into: FloatArray) -> None:  # type: ignore[type-arg]
     rows, bins = into.shape
     for row in range(rows):
@@ -160,7 +160,7 @@ def _density(transform: np.ndarray, scale: float, into: FloatArray) -> None:  # 
         into[row, bins - 1] *= 0.5  # the highest frequency has no mirror image
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def _averaged(power: FloatArray, place: np.ndarray) -> FloatArray:  # type: ignore[type-arg]
     rows, segments = place.shape
     found = np.zeros((rows, power.shape[1]))
@@ -173,7 +173,7 @@ def _averaged(power: FloatArray, place: np.ndarray) -> FloatArray:  # type: igno
     return found
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def shapes(power: FloatArray, squares: FloatArray, bands: np.ndarray) -> FloatArray:  # type: ignore[type-arg]
     """What a density looks like, row by row.
 

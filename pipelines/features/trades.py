@@ -89,9 +89,9 @@ def features(warehouse: Warehouse, line: Line, entries: pd.DataFrame, as_of: dat
     groups = catalog.of(line)
     frame = entries[[*ROW_KEY, "source"]].reset_index(drop=True)
     opened, values = _bar_features(warehouse, line, groups, frame, as_of)
-    rows = Rows(frame.assign(event_time=opened, available_at=frame["event_time"]), warehouse, pd.Timestamp(as_of))
     there = opened.notna().to_numpy()
-    rows = Rows(rows.frame[there].reset_index(drop=True), warehouse, rows.as_of)
+    rows = Rows.of(frame.assign(event_time=opened, available_at=frame["event_time"])[there], warehouse,
+                   pd.Timestamp(as_of))
     columns = {name: value[there] for name, value in values.items()}
     for group in groups:
         if group.from_rows is not None and there.any():

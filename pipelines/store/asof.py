@@ -16,6 +16,8 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    DateTime,
+    Double,
     Integer,
     Numeric,
     Select,
@@ -121,6 +123,39 @@ def series(connection: Connection, kind: Kind, names: Sequence[str], *, start: d
         {"place": Column("place", Integer), **{name: table.c[name] for name in columns}})
     found["place"] -= 1
     return found[np.lexsort((found["revision"], found["available_at"]))]
+
+
+def trade_log(connection: Connection, *, markets: Sequence[str], sources: Sequence[str],
+              as_of: datetime) -> np.ndarray[Any, Any]:
+    """All versions of all trades that were known at ``as_of``, without a frame, for who needs a row in milliseconds.
+
+    Args:
+        markets, sources: the symbols and logs that are told apart.
+
+    Returns:
+        (versions,) structured: ``trade`` (int64: which one, in the order of the keys), ``market`` and ``source``
+        (places in the arguments, -1: none of them), ``opened``, ``closed`` and ``known`` (int64, microseconds since
+        1970; ``known`` is when this version was, for an outcome not before the closing), ``over`` (1: it has closed, 0:
+        ``closed`` means nothing), ``profit`` (ratio, NaN where there is none) and ``revision``; ordered by (known,
+        revision, trade).
+    """
+    trades = FACTS[Kind.TRADES]
+    key = ", ".join(f'{name} COLLATE "C"' if name != "event_time" else name for name in SCHEMAS[Kind.TRADES].key)
+    fields: dict[str, tuple[str, Any]] = {
+        "trade": (f"dense_rank() OVER (ORDER BY {key})", BigInteger()),
+        "market": ("COALESCE(array_position(%(markets)s::text[], symbol), 0)", Integer()),
+        "source": ("COALESCE(array_position(%(sources)s::text[], source), 0)", Integer()),
+        "opened": ("event_time", DateTime()), "closed": ("COALESCE(closed_at, event_time)", DateTime()),
+        "known": ("GREATEST(available_at, closed_at)", DateTime()), "over": ("(closed_at IS NOT NULL)::int", Integer()),
+        "profit": ("COALESCE(profit_ratio, 'NaN')", Double()), "revision": ("revision", Integer())}
+    found = binary.fetch(
+        connection, f"SELECT {', '.join(expression for expression, _ in fields.values())} FROM {trades.fullname} "
+                    "WHERE available_at <= %(as_of)s",
+        {"markets": list(markets), "sources": list(sources), "as_of": as_of},
+        {name: Column(name, kind) for name, (_, kind) in fields.items()})
+    for name in ("market", "source"):
+        found[name] -= 1
+    return found[np.lexsort((found["trade"], found["revision"], found["known"]))]
 
 
 def sources(warehouse: Warehouse, kind: Kind, *, as_of: datetime, start: datetime, end: datetime,

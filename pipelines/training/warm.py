@@ -6,7 +6,7 @@ import numpy as np
 import shap  # noqa: F401
 from matplotlib.backends import backend_agg  # noqa: F401
 
-from pipelines.features import rolling
+from pipelines.features.numerics import rolling
 from pipelines.training import families, record, stage  # noqa: F401
 
 for _name in families.installed():  # an extra that is not there is missed by the line that names it

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from pipelines.features import catalog, rolling
+from pipelines.features import catalog
 from pipelines.features.declare import Bars, Group
 from pipelines.features.groups import indicators
+from pipelines.features.numerics import rolling
 from pipelines.sentiment.hours import microseconds
 from pipelines.store import snapshots
 from tests.bench import server

@@ -1,7 +1,7 @@
 """Eighteen standard indicators over 50 symbols and 5,000 hours, beside what is usually written with pandas (a groupby
 and a transform for each) and beside TA-Lib's own C, called once for each symbol.
 
-Ours start each recursion anew every week (`pipelines.features.anchors`), so they go over the hours two to four times;
+Ours start each recursion anew every week (`features/numerics/anchors.py`), so they go over the hours two to four times;
 TA-Lib goes once and keeps what it has, so that its value depends on where the history begins. Values are compared from
 hour 1,000 on, where every seed has faded: to 1e-5 of the price, of 100 for the indices.
 """
@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import talib
 
-from pipelines.features import recursive
-from pipelines.features.directional import directional
 from pipelines.features.groups.oscillators import bollinger
-from pipelines.features.rolling import window_mean
+from pipelines.features.numerics import recursive
+from pipelines.features.numerics.directional import directional
+from pipelines.features.numerics.rolling import window_mean
 from tests.bench.harness import Case
 
 SYMBOLS, HOURS, SETTLED = 50, 5_000, 1_000

@@ -21,9 +21,9 @@ from functools import cache, partial
 import numpy as np
 
 from pipelines.contracts.ports import FloatArray
-from pipelines.features import alpha, alpha_order
 from pipelines.features.declare import Bars, Feature, Group, Lazy
-from pipelines.features.rolling import shift
+from pipelines.features.numerics import alpha, alpha_order
+from pipelines.features.numerics.rolling import shift
 
 WINDOWS = (5, 10, 20, 30, 60)
 

@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 import numpy as np
-from numba import njit
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Bars, Feature, Group, Lazy
-from pipelines.features.sparse import cosines, lasso
+from pipelines.features.numerics.jit import kernel
+from pipelines.features.numerics.sparse import cosines, lasso
 from pipelines.features.spectrum import by_column
 
 #: Log prices in the L1 window, how many of them are shown, and how many last ones never are.
@@ -45,7 +45,7 @@ def _measurement() -> tuple[FloatArray, FloatArray, FloatArray, np.ndarray]:  # 
     return atoms, np.ascontiguousarray(seen.T), np.ascontiguousarray(np.einsum("ki,li->kl", seen, seen)), places
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def recovered(values: FloatArray, chosen: np.ndarray, atoms: FloatArray, shown: FloatArray,  # type: ignore[type-arg]
               gram: FloatArray, places: np.ndarray, penalty: float, rounds: int,  # type: ignore[type-arg]
               again: int) -> FloatArray:

@@ -16,11 +16,11 @@ from collections.abc import Callable, Mapping
 from functools import cache, partial
 
 import numpy as np
-from numba import njit
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Bars, Feature, Group, Lazy
-from pipelines.features.rolling import PRESENT, window_mean
+from pipelines.features.numerics.jit import kernel
+from pipelines.features.numerics.rolling import PRESENT, window_mean
 
 #: 1970-01-01 was a Thursday: weeks begin three days before it.
 _SPANS = {"day": (24, 0), "week": (168, 72)}
@@ -29,7 +29,7 @@ HIGH, LOW = 1.5, 0.5
 _RANGE_HOURS = 24
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def anchored_vwap(high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray, first: int, period: int,
                   phase: int) -> tuple[FloatArray, FloatArray]:
     """VWAP since the last hour h with (h + ``phase``) % ``period`` == 0, and its volume-weighted standard deviation.
@@ -73,7 +73,7 @@ def anchored_vwap(high: FloatArray, low: FloatArray, close: FloatArray, volume: 
     return mean, spread
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def volume_profile(high: FloatArray, low: FloatArray, volume: FloatArray, row: int, column: int, width: int,
                    profile: FloatArray) -> tuple[float, float]:
     """Fill ``profile`` (bins,) with the volume by price of the ``width`` bars up to ``row``; the lowest price and the
@@ -107,7 +107,7 @@ def volume_profile(high: FloatArray, low: FloatArray, volume: FloatArray, row: i
     return bottom, step if total > 0.0 else 0.0
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def profile_levels(high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray, width: int, bins: int,
                    high_node: float, low_node: float) -> FloatArray:
     """Levels of the trailing profile at every row, shape (4, hours, symbols): point of control, nearest high and low

@@ -17,7 +17,7 @@ import numpy as np
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Bars, Feature, Group, Lazy
-from pipelines.features.rolling import shift, window_mean
+from pipelines.features.numerics.rolling import shift, window_mean
 
 _DAY, _WEEK = 24, 168
 

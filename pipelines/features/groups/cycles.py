@@ -122,4 +122,4 @@ GROUP = Group(
      *_features(MONTH, "price", "amplitude", "share"),
      *_features(DAY, "activity", "cos", "sin", "share"),
      *_features(WEEK, "activity", "share")),
-    from_bars=_compute)
+    from_bars=_compute, apart=True)

@@ -1,7 +1,7 @@
 """How strange the last day is to what the last month has taught: sparse coding in a learned dictionary.
 
 At each Monday 00:00 UTC, shapes of a day's price path are learned from the four weeks before (K-SVD, see
-``features/sparse.py``), and serve all rows of that week: a row's value depends on the calendar and its look-back, not
+``numerics/sparse.py``), and serve all rows of that week: a row's value depends on the calendar and its look-back, not
 on where a computation began. What three learned shapes cannot explain of the last 24 hours is the anomaly score.
 
 References:
@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 import numpy as np
-from numba import njit
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Bars, Feature, Group, Lazy
-from pipelines.features.sparse import cosines, learn, pursue
+from pipelines.features.numerics.jit import kernel
+from pipelines.features.numerics.sparse import cosines, learn, pursue
 from pipelines.features.spectrum import by_column
 
 #: A shape's length, how many shapes, how many of them make a day, rounds of learning, hours between example days: prime
@@ -34,7 +34,7 @@ _MONDAY = 72
 _FLAT = 1e-24
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def _shape(values: FloatArray, row: int, into: FloatArray) -> float:
     """The path of the returns up to ``row``, without its mean and of norm 1; returns its norm (0: no movement)."""
     size = len(into)
@@ -55,7 +55,7 @@ def _shape(values: FloatArray, row: int, into: FloatArray) -> float:
     return norm
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def strangeness(values: FloatArray, chosen: np.ndarray, first: int, start: FloatArray, week: int,  # type: ignore[type-arg]
                 phase: int, learned: int, apart: int, nonzeros: int, rounds: int) -> FloatArray:
     """What a dictionary learned before the week began leaves of the path of the last hours.

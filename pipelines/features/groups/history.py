@@ -7,18 +7,17 @@ closings, so it does not depend on where the log begins; nor on the row's own tr
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.features import history
 from pipelines.features.declare import Feature, Group, Rows
-from pipelines.sentiment.hours import microseconds
 
 LAST = 10
 CURVE = 100
@@ -26,38 +25,52 @@ NAMES = (f"log_win_rate_{LAST}", f"log_mean_profit_{LAST}", f"market_win_rate_{L
          f"log_drawdown_{CURVE}", "log_open_trades")
 
 
-@dataclass
 class _Book:
     """The trades known so far: closings in order, of all markets and of each one, and what is open."""
 
-    profit: dict[str, float] = field(default_factory=dict)
-    closed: dict[str, tuple[int, str]] = field(default_factory=dict)
-    order: list[tuple[int, str]] = field(default_factory=list)
-    by_market: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
-    open: dict[str, int] = field(default_factory=dict)
+    def __init__(self, known: history.Versions) -> None:
+        """From all versions up to some time: of each trade the last one counts."""
+        newest = known[::-1][np.unique(known["trade"][::-1], return_index=True)[1]]
+        self._open = dict(_items(newest[newest["over"] == 0], "trade", "opened"))
+        closed = newest[(newest["over"] == 1) & ~np.isnan(newest["profit"])]
+        closed = closed[np.argsort(closed["closed"], kind="stable")]
+        self._profit = dict(_items(closed, "trade", "profit"))
+        self._closed = {trade: (at, trade) for trade, at in _items(closed, "trade", "closed")}
+        self._order = list(self._closed.values())
+        self._by_market: dict[int, list[_Closing]] = defaultdict(list)
+        for closing, market in zip(self._order, closed["market"].tolist(), strict=True):
+            self._by_market[market].append(closing)
 
-    def learn(self, trade: str, market: str, opened: int, closed: int | None, profit: float) -> None:
-        lists = (self.order, self.by_market[market])
-        if (before := self.closed.pop(trade, None)) is not None:
+    def learn(self, trade: int, market: int, opened: int, over: int, closed: int, profit: float) -> None:
+        lists = (self._order, self._by_market[market])
+        if (before := self._closed.pop(trade, None)) is not None:
             for found in lists:
                 found.remove(before)
-        if closed is None:
-            self.open[trade] = opened
+        if not over:
+            self._open[trade] = opened
             return
-        self.open.pop(trade, None)
-        if not np.isnan(profit):
-            self.profit[trade], self.closed[trade] = profit, (closed, trade)
+        self._open.pop(trade, None)
+        if not math.isnan(profit):
+            self._profit[trade], self._closed[trade] = profit, (closed, trade)
             for found in lists:
                 insort(found, (closed, trade))
 
-    def last(self, found: list[tuple[int, str]], count: int) -> FloatArray:
-        return np.array([self.profit[trade] for _, trade in found[-count:]])
-
-    def figures(self, market: str, at: int) -> tuple[float, ...]:
-        of_all, of_market = self.last(self.order, LAST), self.last(self.by_market[market], LAST)
-        opened = sum(begun < at for begun in self.open.values())
-        return (*_rate_and_mean(of_all), *_rate_and_mean(of_market), _drawdown(self.last(self.order, CURVE)),
+    def figures(self, market: int, at: int) -> tuple[float, ...]:
+        of_all, of_market = self._last(self._order, LAST), self._last(self._by_market[market], LAST)
+        opened = sum(begun < at for begun in self._open.values())
+        return (*_rate_and_mean(of_all), *_rate_and_mean(of_market), _drawdown(self._last(self._order, CURVE)),
                 float(opened))
+
+    def _last(self, found: list[_Closing], count: int) -> FloatArray:
+        return np.array([self._profit[trade] for _, trade in found[-count:]])
+
+
+#: When a trade closed, and which it was.
+_Closing = tuple[int, int]
+
+
+def _items(versions: history.Versions, *names: str) -> Iterator[tuple[Any, ...]]:
+    return zip(*(versions[name].tolist() for name in names), strict=True)
 
 
 def _rate_and_mean(profits: FloatArray) -> tuple[float, float]:
@@ -74,36 +87,25 @@ def _drawdown(profits: FloatArray) -> float:
 
 
 def _compute(rows: Rows) -> Mapping[str, FloatArray]:
-    frame, log = rows.frame, history.versions(rows)
-    values = np.full((len(frame), len(NAMES)), np.nan)
-    at = microseconds(frame["available_at"])
-    markets = frame["symbol"].to_numpy(dtype=object)
-    source = frame["source"].to_numpy(dtype=object) if "source" in frame else np.full(len(frame), None)
-    for name in pd.unique(source):
-        mine, places = log if name is None else log[log["source"] == name], np.flatnonzero(source == name)
-        book, coming = _Book(), _events(mine)
+    values = np.full((len(rows), len(NAMES)), np.nan)
+    markets = {market: place for place, market in enumerate(sorted(set(rows.symbols)))}
+    logs = {} if rows.sources is None else {source: place for place, source in enumerate(sorted(set(rows.sources)))}
+    versions = history.log(rows, markets=list(markets), sources=list(logs))
+    own = np.zeros(len(rows), np.int64) if rows.sources is None else np.array([logs[name] for name in rows.sources])
+    for log in range(max(len(logs), 1)) if len(rows) else ():
+        places = np.flatnonzero(own == log)
+        places = places[np.argsort(rows.at[places], kind="stable")]
+        mine = versions[versions["source"] == log] if logs else versions
+        before = int(np.searchsorted(mine["known"], rows.at[places[0]], side="right"))
+        book, coming = _Book(mine[:before]), _items(
+            mine[before:], "known", "trade", "market", "opened", "over", "closed", "profit")
         event = next(coming, None)
-        for place in places[np.argsort(at[places], kind="stable")]:
-            while event is not None and event[0] <= at[place]:
+        for place in places:
+            while event is not None and event[0] <= rows.at[place]:
                 book.learn(*event[1:])
                 event = next(coming, None)
-            values[place] = book.figures(markets[place], int(at[place]))
+            values[place] = book.figures(markets[rows.symbols[place]], int(rows.at[place]))
     return {name: values[:, column] for column, name in enumerate(NAMES)}
-
-
-def _events(log: pd.DataFrame) -> Iterator[tuple[int, str, str, int, int | None, float]]:
-    """(known, trade, market, opened, closed or None, profit) of every version in order of time; microseconds."""
-    if log.empty:
-        return
-    ends = log["closed_at"].notna().tolist()
-    closings = microseconds(log["closed_at"].fillna(log["event_time"])).tolist()
-    opened = microseconds(log["event_time"]).tolist()
-    names = [f"{source}\n{trade}\n{at}" for source, trade, at in zip(
-        log["source"].tolist(), log["trade_id"].tolist(), opened, strict=True)]
-    rows = zip(microseconds(log["known"]).tolist(), names, log["symbol"].tolist(), opened, closings, ends,
-               log["profit_ratio"].tolist(), strict=True)
-    for known, name, market, begun, closed, over, profit in rows:
-        yield known, name, market, begun, closed if over else None, profit
 
 
 _INPUTS = ("closed_trades.profit_ratio",)

@@ -14,7 +14,7 @@ from pipelines.contracts.columns import Kind
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Feature, Group, Rows
 from pipelines.features.known import in_force
-from pipelines.sentiment.hours import Ints, microseconds
+from pipelines.sentiment.hours import Ints
 from pipelines.store import asof
 
 MAX_AGE = timedelta(days=7)
@@ -62,9 +62,9 @@ def latest(event: Ints, known: Ints, value: FloatArray, at: Ints) -> FloatArray:
 
 
 def _compute(rows: Rows) -> Mapping[str, FloatArray]:
-    if rows.frame.empty:
+    if not len(rows):
         return {feature.name: np.empty(0) for feature in GROUP.features}
-    moments, place = np.unique(microseconds(rows.frame["available_at"]), return_inverse=True)
+    moments, place = np.unique(rows.at, return_inverse=True)
     first = pd.Timestamp(int(moments[0]), unit="us", tz="UTC")
     with rows.warehouse.begin() as connection:
         versions = asof.series(connection, Kind.INDICATORS, [indicator.name for indicator in INDICATORS],

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Bars, Feature, Group, Lazy
-from pipelines.features.rolling import shift, window_mean
+from pipelines.features.numerics.rolling import shift, window_mean
 
 HOURS = 24
 _USUAL = 24

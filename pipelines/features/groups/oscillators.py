@@ -3,7 +3,7 @@
 The recursive ones (EMA, RSI, MACD, ATR, ADX, +DI, -DI) start anew at fixed hours: a row of a week (Monday 00:00 to
 Sunday 23:00 UTC) carries the recursion that began one to three weeks before that Monday (each feature's source says
 when), with TA-Lib's seed and formula, so that a row is the same to the bit however much history is computed with it;
-see `pipelines.features.recursive`. Missing bars are skipped there; a window (SMA, Bollinger) counts what is present.
+see `numerics/recursive.py`. Missing bars are skipped there; a window (SMA, Bollinger) counts what is present.
 
 References:
     J.W. Wilder, *New Concepts in Technical Trading Systems*, Trend Research 1978 (RSI, ATR, ADX, +DI, -DI).
@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.contracts.ports import FloatArray
-from pipelines.features.anchors import lookback, warmup
 from pipelines.features.declare import Bars, Feature, Group, Lazy
-from pipelines.features.rolling import window_mean, window_std
+from pipelines.features.numerics.anchors import lookback, warmup
+from pipelines.features.numerics.rolling import window_mean, window_std
 
 if TYPE_CHECKING:
-    from pipelines.features.directional import Directional
+    from pipelines.features.numerics.directional import Directional
 
 _SMA_HOURS = (20, 50)
 _EMA_HOURS = (12, 26, 50)
@@ -41,8 +41,8 @@ def bollinger(close: FloatArray, hours: int = _BAND_HOURS,
 
 
 def _compute(bars: Bars) -> Mapping[str, Lazy]:
-    from pipelines.features import recursive  # compiled loops: only who computes pays for the compiler
-    from pipelines.features.directional import directional
+    from pipelines.features.numerics import recursive  # compiled loops: only who computes pays for the compiler
+    from pipelines.features.numerics.directional import directional
 
     close, first = bars.close, bars.first
 

@@ -2,7 +2,7 @@
 
 The rules read Wilder's ADX and ATR, which start anew as in `pipelines.features.groups.oscillators`; the learned regime
 is a hidden Markov model fitted on the four weeks before the row's Monday and filtered forward, never smoothed: see
-`pipelines.features.hmm`. Nothing here sees a bar after its own.
+`pipelines.features.numerics.hmm`. Nothing here sees a bar after its own.
 
 References:
     J.W. Wilder, *New Concepts in Technical Trading Systems*, Trend Research 1978 (ADX above 25: a trend worth
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.contracts.ports import FloatArray
-from pipelines.features.anchors import FIT, WEEK, lookback, warmup
 from pipelines.features.declare import Bars, Feature, Group, Lazy
-from pipelines.features.rolling import window_mean
+from pipelines.features.numerics.anchors import FIT, WEEK, lookback, warmup
+from pipelines.features.numerics.rolling import window_mean
 
 if TYPE_CHECKING:
-    from pipelines.features.directional import Directional
+    from pipelines.features.numerics.directional import Directional
 
 _TRENDING, _RANGING = 25.0, 20.0
 _VOLATILE = 1.5
@@ -38,8 +38,10 @@ def _above(values: FloatArray, limit: float) -> FloatArray:
 
 
 def _compute(bars: Bars) -> Mapping[str, Lazy]:
-    from pipelines.features.directional import directional  # compiled loops: only who computes pays for the compiler
-    from pipelines.features.hmm import turbulence
+    from pipelines.features.numerics.directional import (
+        directional,  # compiled loops: only who computes pays for the compiler
+    )
+    from pipelines.features.numerics.hmm import turbulence
 
     @cache
     def wilder() -> Directional:

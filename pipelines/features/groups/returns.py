@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Bars, Feature, Group
-from pipelines.features.rolling import shift, window_mean
+from pipelines.features.numerics.rolling import shift, window_mean
 
 _HORIZONS = (1, 4, 12, 24)
 _VOLUME_HOURS = 24

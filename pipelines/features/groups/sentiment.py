@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Feature, Group, Rows
 from pipelines.sentiment.aggregate import MARKET
-from pipelines.sentiment.hours import TICK_US, TICKS, Ints, microseconds, times
+from pipelines.sentiment.hours import TICK_US, TICKS, Ints, times
 from pipelines.store import derived
 
 _WINDOWS = ("1h", "4h", "1d")
@@ -44,20 +43,20 @@ def _full_hour(tick: Ints) -> Ints:
 
 
 def _compute(rows: Rows) -> Mapping[str, FloatArray]:
-    frame = rows.frame
-    if frame.empty:
+    if not len(rows):
         return {feature.name: np.empty(0) for feature in GROUP.features}
     # The newest aggregate at the row's time; only such moments are read, not the grid between them.
-    tick = microseconds(frame["available_at"]) // TICK_US
+    tick = rows.at // TICK_US
     before = tick - _CHANGE_HOURS * TICKS
-    symbols = [MARKET, *sorted(frame["symbol"].unique())]
+    symbols = [MARKET, *sorted(set(rows.symbols))]
     moments = np.unique(np.concatenate([tick, before, _full_hour(tick), _full_hour(before)]))
     with rows.warehouse.begin() as connection:
         aggregates = derived.aggregates(
             connection, symbols=symbols, windows=_WINDOWS, at=times(moments * TICK_US).to_pydatetime(),
             as_of=rows.as_of.to_pydatetime(), columns=_MEASURES)
     grid = _Grid(aggregates, len(symbols), moments)
-    symbol = pd.Index(symbols, dtype=object).get_indexer(frame["symbol"])
+    places = {name: place for place, name in enumerate(symbols)}
+    symbol = np.array([places[name] for name in rows.symbols])
     own = {window: grid.at(window, symbol, tick) for window in _WINDOWS}
     hours, day = own["4h"], own["1d"]
     return {

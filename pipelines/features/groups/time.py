@@ -16,7 +16,7 @@ import pandas as pd
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Feature, Group, Rows
-from pipelines.sentiment.hours import HOUR_US, Ints, microseconds, times
+from pipelines.sentiment.hours import HOUR_US, Ints, times
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ _CIRCLES = {"hour": _circle(24), "weekday": _circle(7)}
 
 def _compute(rows: Rows) -> Mapping[str, FloatArray]:
     # The nominal close: a late bar is still the bar of its hour.
-    opened, place = np.unique(microseconds(rows.frame["event_time"]), return_inverse=True)
+    opened, place = np.unique(rows.opened, return_inverse=True)
     closes = opened // HOUR_US + 1
     at = times(closes * HOUR_US)
     values = {f"session_{session.name}": is_open(session, at) for session in SESSIONS}

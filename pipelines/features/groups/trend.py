@@ -14,7 +14,7 @@ import numpy as np
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Bars, Feature, Group
-from pipelines.features.rolling import shift, window_mean, window_std
+from pipelines.features.numerics.rolling import shift, window_mean, window_std
 
 _SMA_HOURS = (24, 168)
 _RSI_HOURS = 14

@@ -21,7 +21,7 @@ import numpy as np
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Bars, Feature, Group
-from pipelines.features.rolling import shift, window_count, window_mean, window_std
+from pipelines.features.numerics.rolling import shift, window_count, window_mean, window_std
 
 _REALISED_HOURS = (6, 24, 168)
 _RANGE_HOURS = 24

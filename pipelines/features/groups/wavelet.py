@@ -19,10 +19,10 @@ from functools import cache, partial
 
 import numpy as np
 import pywt
-from numba import njit
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Bars, Feature, Group, Lazy
+from pipelines.features.numerics.jit import kernel
 from pipelines.features.spectrum import by_column, present, returns, weighted
 
 LEVELS = 5
@@ -50,7 +50,7 @@ def energies(values: FloatArray) -> list[FloatArray]:
     return [*found, weighted(smooth * smooth, mean)]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def entropy(shares: FloatArray) -> FloatArray:
     """-sum p ln p over the first axis of ``shares`` (n, hours, symbols), by its largest value ln n."""
     levels, hours, symbols = shares.shape
@@ -65,7 +65,7 @@ def entropy(shares: FloatArray) -> FloatArray:
     return found
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def _down(values: FloatArray, low: FloatArray, high: FloatArray, work: FloatArray, smooth: FloatArray,
           detail: FloatArray) -> None:
     """One level down with symmetric ends: ``smooth[n]`` = sum of ``low[l]`` * value 2 n + 1 - l, ``detail`` the same
@@ -84,7 +84,7 @@ def _down(values: FloatArray, low: FloatArray, high: FloatArray, work: FloatArra
         smooth[n], detail[n] = one, two
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def _median_size(values: FloatArray, work: FloatArray) -> float:
     """Median of the absolute values, by halving the range in which it lies."""
     size = len(values)
@@ -115,7 +115,7 @@ def _median_size(values: FloatArray, work: FloatArray) -> float:
     return middle
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def denoised(values: FloatArray, chosen: np.ndarray, width: int, levels: int, low: FloatArray,  # type: ignore[type-arg]
              high: FloatArray, low_back: FloatArray, high_back: FloatArray) -> FloatArray:
     """The last two values of the denoised path that the last returns make, and the noise that was found.
@@ -212,4 +212,4 @@ GROUP = Group(
      Feature("wavelet_slope", ("close",), DENOISE_HOURS - 1, "log price per hour", f"last step of {_SOFT}", 0.0),
      Feature("wavelet_noise", ("close",), DENOISE_HOURS - 1, "log price",
              "sigma: median size of the finest details / 0.6745 of " + _SOFT, 0.0)),
-    from_bars=_compute)
+    from_bars=_compute, apart=True)

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from pipelines.contracts.ports import FloatArray
+from pipelines.features.numerics.jit import kernel
 from pipelines.training.families.neural import Layout, Network, NeuralFamily
 
 
@@ -44,7 +44,7 @@ def _score(p: Mapping[str, Any], where: Layout, x: FloatArray) -> FloatArray:
     return scores
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def _kernel(x: Any, steps: Any, beside: Any, w_input: Any, w_state: Any, gate_bias: Any, w_last: Any, w_beside: Any,
             hidden_bias: Any, w_out: Any) -> Any:
     width = len(w_out)

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from pipelines.contracts.ports import FloatArray
+from pipelines.features.numerics.jit import kernel
 from pipelines.training.families.neural import Layout, Network, NeuralFamily
 
 _EPSILON = 1e-5
@@ -63,7 +63,7 @@ def _score(p: Mapping[str, Any], where: Layout, x: FloatArray) -> FloatArray:
     return scores
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def _normed(value: Any, into: Any) -> None:
     """Mean 0 and variance 1 (Ba et al. 2016), without scale and shift of its own."""
     mean, spread = 0.0, 0.0
@@ -77,7 +77,7 @@ def _normed(value: Any, into: Any) -> None:
         into[unit] = (value[unit] - mean) / spread
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def _times(vector: Any, matrix: Any, into: Any) -> None:
     """into += vector @ matrix, in one order."""
     for before in range(matrix.shape[0]):
@@ -85,7 +85,7 @@ def _times(vector: Any, matrix: Any, into: Any) -> None:
             into[unit] += vector[before] * matrix[before, unit]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def _softmax(value: Any) -> None:
     largest, total = value[0], 0.0
     for at in range(len(value)):
@@ -97,7 +97,7 @@ def _softmax(value: Any) -> None:
         value[at] /= total
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def _widened(value: Any, up: Any, up_bias: Any, down: Any, seen: Any, wide: Any) -> None:
     """value += gelu(norm(value) @ up + bias) @ down (Hendrycks & Gimpel 2016)."""
     _normed(value, seen)
@@ -108,7 +108,7 @@ def _widened(value: Any, up: Any, up_bias: Any, down: Any, seen: Any, wide: Any)
     _times(wide, down, value)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def _encode(x: Any, steps: Any, w_hour: Any, position: Any, w_query: Any, w_key: Any, w_value: Any, w_mix: Any,
             w_up: Any, up_bias: Any, w_down: Any, tokens: Any) -> None:
     """The encoder block over the hours of each row, into the first tokens."""
@@ -143,7 +143,7 @@ def _encode(x: Any, steps: Any, w_hour: Any, position: Any, w_query: Any, w_key:
             _normed(value[hour], tokens[row, hour])
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def _read(tokens: Any, token: Any, w_key: Any, w_value: Any, w_up: Any, up_bias: Any, w_down: Any, w_out: Any) -> Any:
     """What the class token finds among the tokens of each row, as one number."""
     rows, count, width = tokens.shape

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.contracts.ports import FloatArray
-from pipelines.features.rolling import PRESENT
+from pipelines.features.numerics.rolling import PRESENT
 
 
 def window_count(values: FloatArray, width: int) -> FloatArray:

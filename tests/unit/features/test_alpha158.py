@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.features import alpha
 from pipelines.features.declare import Bars
 from pipelines.features.groups.alpha158 import GROUP, QLIB, WINDOWS
+from pipelines.features.numerics import alpha
 from pipelines.features.view import FIELDS
 from tests.bench.bench_alpha158 import equal
 from tests.unit.features.world import clean

@@ -16,7 +16,7 @@ from pipelines.contracts.columns import Kind
 from pipelines.contracts.window import Window
 from pipelines.features import catalog, columns, fingerprint, matrix, run, snapshot
 from pipelines.features.declare import Bars, Feature, Group, Lazy
-from pipelines.features.rolling import shift, window_mean
+from pipelines.features.numerics.rolling import shift, window_mean
 from pipelines.store import Warehouse, asof, facts, snapshots
 from tests.unit.features.world import DAY, HOUR, START, dirty, line
 
@@ -204,5 +204,8 @@ class TestFingerprints:
         found: dict[str, str] = {}
         fingerprint._collect("pipelines.features.groups.volatility", found)
         assert set(found) == {f"pipelines.features.{name}" for name in (
-            "groups.volatility", "declare", "rolling", "kernels", "jit")}
+            "groups.volatility", "declare", "numerics.rolling", "numerics.kernels", "numerics.jit")}
         assert fingerprint.code("pipelines.features.groups.volatility") != fingerprint.code(__name__)
+        of_alpha: dict[str, str] = {}
+        fingerprint._collect("pipelines.features.groups.alpha158", of_alpha)  # imports modules of a package
+        assert {f"pipelines.features.numerics.{name}" for name in ("alpha", "alpha_order")} <= set(of_alpha)

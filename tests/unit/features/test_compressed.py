@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import Lasso
 
 from pipelines.features.groups.compressed import AGAIN, GROUP, HIDDEN, HOURS, PENALTY, SHOWN, SWEEPS, showing
-from pipelines.features.sparse import cosines, lasso
+from pipelines.features.numerics.sparse import cosines, lasso
 from tests.unit.features.spectra import bars, computed, walk
 
 PLACES = showing(HOURS, SHOWN, HIDDEN)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import orthogonal_mp
 
 from pipelines.features.groups.dictionary import ATOMS, DAY, GROUP, LEARNED, WEEK
-from pipelines.features.sparse import cosines, learn, pursue
+from pipelines.features.numerics.sparse import cosines, learn, pursue
 from tests.unit.features.spectra import MONDAY, bars, computed
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,16 +11,16 @@ import pytest
 from pipelines.config import ROOT
 from pipelines.contracts.columns import SCHEMAS, Kind
 from pipelines.errors import ConfigError
-from pipelines.features import catalog
-from pipelines.features.declare import OUTCOMES, Feature, Group, Rows
-from pipelines.features.history import closed_trades, mean_of_last, openings
+from pipelines.features import catalog, history
+from pipelines.features.declare import OUTCOMES, Feature, Rows
+from pipelines.features.groups.history import GROUP
 from pipelines.store import facts
 
 
 @pytest.mark.parametrize("column", ["closed_at", "exit_price", "profit_ratio", "exit_reason"])
 @pytest.mark.parametrize("form", ["{}", "trades.{}"])
 def test_a_feature_of_an_outcome_is_refused(column, form):
-    with pytest.raises(ConfigError, match=rf"'f' is made of {column}, the outcome of a trade: .* closed_trades"):
+    with pytest.raises(ConfigError, match=rf"'f' is made of {column}, the outcome of a trade: .* closed_trades\."):
         Feature("f", ("close", form.format(column)), 0, "1", "wrong")
 
 
@@ -37,7 +39,7 @@ def test_outcomes_are_columns_that_may_be_absent_and_the_catalog_uses_none():
 
 def test_feature_groups_read_trades_through_history_alone():
     readers = [path.name for path in (ROOT / "pipelines" / "features").rglob("*.py")
-               if "Kind.TRADES" in path.read_text()]
+               if {"Kind.TRADES", "trade_log"} & set(re.findall(r"Kind\.TRADES|trade_log", path.read_text()))]
     assert sorted(readers) == ["declare.py", "history.py", "trades.py"]
 
 
@@ -64,37 +66,39 @@ def rows(warehouse):
     hours = [4, 5, 7, 8, 9, 10]
     frame = pd.DataFrame([(symbol, at(hour), at(hour)) for hour in hours for symbol in ("BTCUSDT", "ETHUSDT")],
                          columns=["symbol", "event_time", "available_at"])
-    return lambda until=99: Rows(frame[frame["available_at"] <= at(until)].iloc[::-1], warehouse, at(until))
+    return lambda until=99: (frame[frame["available_at"] <= at(until)].iloc[::-1], Rows.of(
+        frame[frame["available_at"] <= at(until)].iloc[::-1], warehouse, at(until)))
+
+
+def told(made):
+    """(market, hour) → mean profit of the last trades of the market, and how many are open."""
+    frame, wanted = made
+    found = GROUP.from_rows(wanted)
+    return {(row.symbol[:3], row.available_at.hour): (round(mean, 6), count) for row, mean, count in zip(
+        frame.itertuples(), found["market_mean_profit_10"], found["log_open_trades"], strict=True)}
 
 
 def test_history_is_what_was_known(rows):
-    made = rows()
-    found = mean_of_last(made, closed_trades(made), "profit_ratio", 2)
-    told = {(row.symbol[:3], row.available_at.hour): value for row, value in zip(
-        made.frame.itertuples(), np.round(found, 6), strict=True)}
-    assert {hour: told["ETH", hour] for hour in (4, 5, 10)} == {4: 0.5, 5: 0.5, 10: 0.5}
-    assert np.isnan(told["BTC", 4])
-    assert {hour: told["BTC", hour] for hour in (5, 7, 8, 9, 10)} == {
-        5: 0.1, 7: 0.1, 8: -0.05, 9: 0.05, 10: 0.05}
+    found = told(rows())
+    assert {hour: found["ETH", hour][0] for hour in (4, 5, 10)} == {4: 0.5, 5: 0.5, 10: 0.5}
+    assert np.isnan(found["BTC", 4][0])
+    assert {hour: found["BTC", hour] for hour in (5, 7, 8, 9, 10)} == {
+        5: (0.1, 2), 7: (0.1, 2), 8: (-0.05, 1), 9: (0.05, 1), 10: (0.05, 1)}
 
 
 def test_cutting_off_the_future_changes_nothing(rows):
-    whole = rows()
-    full = pd.Series(mean_of_last(whole, closed_trades(whole), "profit_ratio", 1), index=whole.frame.index)
+    full = told(rows())
     for until in (4, 5, 7, 8, 9):
-        cut = rows(until)
-        part = mean_of_last(cut, closed_trades(cut), "profit_ratio", 1)
-        np.testing.assert_array_equal(part, full.loc[cut.frame.index].to_numpy())
+        part = told(rows(until))
+        assert str(part) == str({key: full[key] for key in part})
 
 
-def test_openings_tell_no_outcome(rows):
-    frame = openings(rows())
-    assert not set(frame.columns) & OUTCOMES
-    assert list(frame["trade_id"]) == ["1", "4", "2", "3"]
-
-
-def test_a_group_of_history_is_declared_as_such():
-    feature = Feature("profit_last_2", ("closed_trades.profit_ratio",), 0, "ratio", "mean of the last two", 0.0)
-    group = Group("record", (feature,), from_rows=lambda rows: {
-        "profit_last_2": mean_of_last(rows, closed_trades(rows), "profit_ratio", 2)})
-    assert group.features[0].inputs == ("closed_trades.profit_ratio",)
+def test_versions_in_the_order_in_which_they_were_known(rows):
+    _, wanted = rows()
+    log = history.log(wanted, markets=["ETHUSDT"], sources=["other", "bot"])
+    hour = (log["known"] - log["known"][0]) // 3_600_000_000
+    assert list(zip(log["trade"], hour, log["over"], log["market"], log["source"], strict=True)) == [
+        (1, 0, 0, -1, 1), (4, 1, 0, 0, 1), (2, 2, 0, -1, 1), (4, 3, 1, 0, 1), (3, 4, 0, -1, 1), (1, 5, 1, -1, 1),
+        (2, 8, 1, -1, 1), (1, 9, 1, -1, 1)]
+    assert log["profit"].tolist()[3:] == [0.5, pytest.approx(float("nan"), nan_ok=True), 0.1, -0.2, 0.3]
+    assert np.isnan(log["profit"][:3]).all()

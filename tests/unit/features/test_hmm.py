@@ -13,8 +13,8 @@ from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.tsa.regime_switching.markov_regression import MarkovRegression
 
-from pipelines.features import hmm
-from pipelines.features.anchors import FIT, WEEK
+from pipelines.features.numerics import hmm
+from pipelines.features.numerics.anchors import FIT, WEEK
 
 #: 2024-03-04 00:00 UTC, a Monday, in hours since 1970.
 MONDAY = 474_864

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipelines.features import catalog
 from pipelines.features.declare import Bars, Feature, Group, Lazy
-from pipelines.features.rolling import shift, window_mean
+from pipelines.features.numerics.rolling import shift, window_mean
 from tests.unit.features import laws
 from tests.unit.features.laws import MONDAY, ROWS, SYMBOLS, Case, Edit
 

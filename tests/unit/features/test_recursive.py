@@ -13,8 +13,8 @@ import talib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.features import anchors, recursive
-from pipelines.features.directional import directional
+from pipelines.features.numerics import anchors, recursive
+from pipelines.features.numerics.directional import directional
 
 #: 2024-03-04 00:00 UTC, a Monday, in hours since 1970.
 MONDAY = 474_864

@@ -9,7 +9,7 @@ import talib
 
 from pipelines.features import catalog, view
 from pipelines.features.declare import Bars
-from pipelines.features.directional import directional
+from pipelines.features.numerics.directional import directional
 from pipelines.features.view import FIELDS
 from tests.unit.features.test_recursive import MONDAY, prices
 from tests.unit.features.world import HOUR, START, dirty

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numba import njit
 
-from pipelines.features import jit, kernels, rolling
+from pipelines.features.numerics import jit, kernels, rolling
 from tests.unit.features import rolling_oracle
 
 FUNCTIONS = [rolling.window_sum, rolling.window_mean, rolling.window_max, rolling.window_min, rolling.window_std]

@@ -19,7 +19,7 @@ from tests.unit.features.world import DAY, HOUR, START
 
 def rows(warehouse: Warehouse, *keys: tuple[str, datetime], as_of: datetime = START + 90 * DAY) -> Rows:
     at = pd.to_datetime([key[1] for key in keys], utc=True).as_unit("us")
-    return Rows(pd.DataFrame({"symbol": [key[0] for key in keys], "event_time": at - HOUR, "available_at": at}),
+    return Rows.of(pd.DataFrame({"symbol": [key[0] for key in keys], "event_time": at - HOUR, "available_at": at}),
                 warehouse, pd.Timestamp(as_of))
 
 

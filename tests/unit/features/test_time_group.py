@@ -17,7 +17,7 @@ def values_at(*closes: str) -> pd.DataFrame:
     """Features of the bars that close at these UTC times."""
     event_time = pd.to_datetime(list(closes), utc=True).as_unit("us") - pd.Timedelta(hours=1)
     frame = pd.DataFrame({"symbol": "A", "event_time": event_time, "available_at": event_time + pd.Timedelta(hours=9)})
-    rows = Rows(frame, cast(Warehouse, None), pd.Timestamp("2030-01-01", tz="UTC"))
+    rows = Rows.of(frame, cast(Warehouse, None), pd.Timestamp("2030-01-01", tz="UTC"))
     return pd.DataFrame(time.GROUP.from_rows(rows))  # type: ignore[misc]
 
 

@@ -159,7 +159,7 @@ def told(warehouse: Warehouse, frame: pd.DataFrame) -> dict[str, np.ndarray]:
     """The history group of rows of a frame."""
     compute = history.GROUP.from_rows
     assert compute is not None
-    return dict(compute(Rows(frame, warehouse, T + 99 * DAY)))
+    return dict(compute(Rows.of(frame, warehouse, T + 99 * DAY)))
 
 
 class TestHistory:

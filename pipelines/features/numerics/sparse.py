@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from pipelines.contracts.ports import FloatArray
+from pipelines.features.numerics.jit import kernel
 
 
 def cosines(length: int, atoms: int) -> FloatArray:
@@ -20,21 +20,21 @@ def cosines(length: int, atoms: int) -> FloatArray:
     return np.ascontiguousarray(math.sqrt(2.0 / length) * np.cos(angle))
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def _best(pull: float, own: float, penalty: float) -> float:
     """The value of one coordinate that is best while the others stay."""
     size = abs(pull) - penalty
     return math.copysign(size / own, pull) if size > 0.0 else 0.0
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def _move(correlation: FloatArray, gram: FloatArray, k: int, change: float) -> None:
     """What one coordinate's change does to the correlations."""
     for other in range(len(correlation)):
         correlation[other] -= change * gram[k, other]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def lasso(correlation: FloatArray, gram: FloatArray, penalty: float, rounds: int, again: int, into: FloatArray) -> None:
     """Minimise |y - A x|² / 2 + ``penalty`` |x|_1 by coordinate descent from x = 0: ``rounds`` times over all atoms,
     each time followed by ``again`` times over those in use.
@@ -85,7 +85,7 @@ def lasso(correlation: FloatArray, gram: FloatArray, penalty: float, rounds: int
             correlation[active[one]] = pull[one]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def pursue(signal: FloatArray, dictionary: FloatArray, nonzeros: int, coefficients: FloatArray,
            rest: FloatArray) -> None:
     """Orthogonal matching pursuit: the ``nonzeros`` atoms that explain ``signal`` best, one after the other.
@@ -144,7 +144,7 @@ def pursue(signal: FloatArray, dictionary: FloatArray, nonzeros: int, coefficien
         coefficients[chosen[step]] = value / triangle[step, step]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel
 def learn(signals: FloatArray, dictionary: FloatArray, nonzeros: int, rounds: int) -> None:
     """K-SVD: improve ``dictionary`` in place, so that few of its atoms make each of the signals.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipelines.contracts.ports import FloatArray
-from pipelines.features.jit import kernel
+from pipelines.features.numerics.jit import kernel
 
 #: Rows of a block.
 BLOCK = 1024

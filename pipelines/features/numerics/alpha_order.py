@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from pipelines.contracts.ports import FloatArray
-from pipelines.features.alpha import BLOCK
-from pipelines.features.rolling import PRESENT
+from pipelines.features.numerics.alpha import BLOCK
+from pipelines.features.numerics.jit import kernel
+from pipelines.features.numerics.rolling import PRESENT
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _place(ordered: FloatArray, count: int, value: float) -> int:
     """How many of the first ``count`` are smaller than ``value``."""
     begin, end = 0, count
@@ -30,7 +30,7 @@ def _place(ordered: FloatArray, count: int, value: float) -> int:
     return begin
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _exchange(ordered: FloatArray, count: int, old: float, new: float) -> int:
     """Take ``old`` out of the sorted values and put ``new`` in (NaN: nothing to take or to put); the new count."""
     gap = count
@@ -51,7 +51,7 @@ def _exchange(ordered: FloatArray, count: int, old: float, new: float) -> int:
     return count + 1
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _quantile(ordered: FloatArray, count: int, share: float) -> float:
     exact = share * (count - 1)
     below = int(exact)
@@ -60,7 +60,7 @@ def _quantile(ordered: FloatArray, count: int, share: float) -> float:
     return float(ordered[below] + (ordered[below + 1] - ordered[below]) * (exact - below))
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def order(close: FloatArray, width: int) -> FloatArray:
     """Quantiles .8 and .2 by the close (between two values: linear), and the last close's rank among the window's
     (1 / n to 1, ties in the middle)."""

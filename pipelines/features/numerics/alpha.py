@@ -13,10 +13,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from pipelines.contracts.ports import FloatArray
-from pipelines.features.rolling import PRESENT
+from pipelines.features.numerics.jit import kernel
+from pipelines.features.numerics.rolling import PRESENT
 
 #: Rows that are worked on together: few enough for the processor's nearest caches.
 BLOCK = 512
@@ -26,7 +26,7 @@ TINY = 1e-12
 FLAT = 2e-5
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _fill(values: FloatArray, column: int, begin: int, into: FloatArray, there: FloatArray) -> None:
     """Rows from ``begin`` on of one column, 0 where missing or before the array; ``there``: 1 or 0."""
     for place in range(len(into)):
@@ -37,7 +37,7 @@ def _fill(values: FloatArray, column: int, begin: int, into: FloatArray, there: 
         there[place] = 0.0 if missing else 1.0
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _add(values: FloatArray, width: int, total: FloatArray) -> None:
     """Window sums: ``values`` is ``width`` - 1 longer than ``total``."""
     rows = len(total)
@@ -48,7 +48,7 @@ def _add(values: FloatArray, width: int, total: FloatArray) -> None:
             total[row] += part[row]
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _moments(values: FloatArray, there: FloatArray, width: int, count: FloatArray, mean: FloatArray,
              squares: FloatArray) -> None:
     """Count, mean, and sum of squares around the mean, in two passes so that a large mean does not eat the digits."""
@@ -65,7 +65,7 @@ def _moments(values: FloatArray, there: FloatArray, width: int, count: FloatArra
             squares[row] += gap * gap
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def line(close: FloatArray, width: int) -> FloatArray:
     """Mean, standard deviation (n - 1), and of the least-squares line over time its slope per bar, R squared and
     residual at the last bar; all but R squared divided by the close."""
@@ -112,7 +112,7 @@ def line(close: FloatArray, width: int) -> FloatArray:
     return found
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _highest(values: FloatArray, width: int, best: FloatArray, place: FloatArray) -> None:
     """Largest value of each window and where it is (1: the oldest row), of equal ones the oldest."""
     rows = len(best)
@@ -125,7 +125,7 @@ def _highest(values: FloatArray, width: int, best: FloatArray, place: FloatArray
             place[row] = last + 1.0 if higher else place[row]
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def extremes(high: FloatArray, low: FloatArray, close: FloatArray, width: int) -> FloatArray:
     """Highest high and lowest low by the close, the close's place between them, and when they were (1: the oldest
     bar, ``width``: the last; of equal ones the oldest) and their distance in time, all three by ``width``."""
@@ -159,7 +159,7 @@ def extremes(high: FloatArray, low: FloatArray, close: FloatArray, width: int) -
     return found
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def moves(values: FloatArray, width: int) -> FloatArray:
     """Share of the rises, of the falls, and the difference; sum of the rises, of the falls, and the difference, each
     by the sum of all moves. The window holds ``width`` moves from one bar to the next."""
@@ -199,7 +199,7 @@ def moves(values: FloatArray, width: int) -> FloatArray:
     return found
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def steps(close: FloatArray, volume: FloatArray) -> FloatArray:
     """ln(volume + 1); close by the close before; ln(volume by the volume before + 1), infinite where that is undefined
     because nothing was traded; and the size of the return times the volume. NaN where a bar is missing."""
@@ -222,7 +222,7 @@ def steps(close: FloatArray, volume: FloatArray) -> FloatArray:
     return found
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def correlation(left: FloatArray, right: FloatArray, width: int) -> FloatArray:
     """Pearson's correlation (one statistic). A pair with an infinite side is present but left out; a flat side gives
     NaN."""
@@ -262,7 +262,7 @@ def correlation(left: FloatArray, right: FloatArray, width: int) -> FloatArray:
     return found
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def activity(values: FloatArray, width: int) -> FloatArray:
     """Mean and standard deviation (n - 1) by the last value, and the standard deviation by the mean."""
     hours, symbols = values.shape

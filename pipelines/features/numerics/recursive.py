@@ -22,11 +22,11 @@ References:
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from pipelines.contracts.ports import FloatArray
-from pipelines.features.anchors import WEEK, mondays, plain, warmup
-from pipelines.features.rolling import PRESENT
+from pipelines.features.numerics.anchors import WEEK, mondays, plain, warmup
+from pipelines.features.numerics.jit import kernel
+from pipelines.features.numerics.rolling import PRESENT
 from pipelines.sentiment.hours import Ints
 
 #: A sum of moves below this share of the price is none (TA-Lib: the number itself, whatever the price).
@@ -57,13 +57,13 @@ def rsi(values: FloatArray, first: int, period: int = 14) -> FloatArray:
     return _rsi(plain(values), mondays(first, len(values), lead), lead, period)  # type: ignore[no-any-return]
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def enough(seen: int, needed: int, hours: int) -> bool:
     """Whether a row ``hours`` after the start, of which ``seen`` are present, has a value."""
     return seen >= needed and seen >= PRESENT * hours
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def smoothed(level: float, value: float, number: int, period: int, factor: float) -> float:
     """The mean after its ``number``-th value (from 1 on): a sum until the seed is full, then the recursion."""
     if number > period:
@@ -72,7 +72,7 @@ def smoothed(level: float, value: float, number: int, period: int, factor: float
     return total / period if number == period else total
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _ema(values: FloatArray, weeks: Ints, lead: int, period: int) -> FloatArray:
     hours, symbols = values.shape
     result = np.full((hours, symbols), np.nan)
@@ -92,7 +92,7 @@ def _ema(values: FloatArray, weeks: Ints, lead: int, period: int) -> FloatArray:
     return result
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _macd(values: FloatArray, weeks: Ints, lead: int, fast: int, slow: int,
           signal: int) -> tuple[FloatArray, FloatArray]:
     hours, symbols = values.shape
@@ -124,7 +124,7 @@ def _macd(values: FloatArray, weeks: Ints, lead: int, fast: int, slow: int,
     return line, smooth
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _rsi(values: FloatArray, weeks: Ints, lead: int, period: int) -> FloatArray:
     hours, symbols = values.shape
     result = np.full((hours, symbols), np.nan)

@@ -24,11 +24,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from pipelines.contracts.ports import FloatArray
-from pipelines.features.anchors import FIT, WEEK, mondays, plain
-from pipelines.features.rolling import PRESENT
+from pipelines.features.numerics.anchors import FIT, WEEK, mondays, plain
+from pipelines.features.numerics.jit import kernel
+from pipelines.features.numerics.rolling import PRESENT
 from pipelines.sentiment.hours import Ints
 
 #: Rounds of EM; always as many, so that a fit depends on its window alone.
@@ -60,7 +60,7 @@ def turbulence(returns: FloatArray, ranges: FloatArray, first: int) -> tuple[Flo
     return _turbulence(plain(returns), plain(ranges), weeks)  # type: ignore[no-any-return]
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def likelihood(seen: FloatArray, model: Model) -> FloatArray:
     """How well each state explains each hour, shape (hours, states), the better one as 1; both 1 where ``seen`` (hours,
     numbers) is NaN."""
@@ -81,7 +81,7 @@ def likelihood(seen: FloatArray, model: Model) -> FloatArray:
     return result
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def filtered(likely: FloatArray, model: Model) -> FloatArray:
     """P(state | hours up to the row), shape (hours, states) (Hamilton 1989)."""
     result = np.empty_like(likely)
@@ -95,7 +95,7 @@ def filtered(likely: FloatArray, model: Model) -> FloatArray:
     return result
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def smoothed(known: FloatArray, model: Model) -> tuple[FloatArray, FloatArray]:
     """P(state | all hours), shape (hours, states), from the filtered ones, and the expected number of moves between
     states, (states, states) (Kim 1994). It sees the future: for fitting only."""
@@ -114,12 +114,12 @@ def smoothed(known: FloatArray, model: Model) -> tuple[FloatArray, FloatArray]:
     return result, moves
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _present(seen: FloatArray, row: int) -> bool:
     return not (math.isnan(seen[row, 0]) or math.isnan(seen[row, 1]))
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def fit(seen: FloatArray, steps: int) -> Model:
     """``steps`` rounds of EM on ``seen`` (hours, numbers; NaN rows tell nothing), begun with the hours whose range is
     below and above its mean; the states in order of the variance of their returns."""
@@ -162,7 +162,7 @@ def fit(seen: FloatArray, steps: int) -> Model:
     return model
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _emissions(seen: FloatArray, weights: FloatArray, center: FloatArray, spread: FloatArray, model: Model) -> None:
     """Means and variances of the states from weighted hours, in place; a state without hours takes the window's."""
     for state in range(2):
@@ -182,7 +182,7 @@ def _emissions(seen: FloatArray, weights: FloatArray, center: FloatArray, spread
             model.variance[state, number] = max(model.variance[state, number], _SHARE * spread[number], _LEAST)
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _turbulence(returns: FloatArray, ranges: FloatArray, weeks: Ints) -> tuple[FloatArray, FloatArray]:
     hours, symbols = returns.shape
     probability, forecast = np.full((hours, symbols), np.nan), np.full((hours, symbols), np.nan)

@@ -12,11 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from pipelines.contracts.ports import FloatArray
-from pipelines.features.anchors import WEEK, mondays, plain, warmup
-from pipelines.features.recursive import EPSILON, enough, smoothed
+from pipelines.features.numerics.anchors import WEEK, mondays, plain, warmup
+from pipelines.features.numerics.jit import kernel
+from pipelines.features.numerics.recursive import EPSILON, enough, smoothed
 from pipelines.sentiment.hours import Ints
 
 
@@ -40,7 +40,7 @@ def directional(high: FloatArray, low: FloatArray, close: FloatArray, first: int
     return Directional(*_directional(plain(high), plain(low), plain(close), weeks, lead, period))
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _directional(high: FloatArray, low: FloatArray, close: FloatArray, weeks: Ints, lead: int,
                  period: int) -> FloatArray:
     hours, symbols = close.shape

@@ -64,7 +64,9 @@ def window_std(values: FloatArray, width: int) -> FloatArray:
 def _roll(values: FloatArray, width: int, what: str) -> FloatArray:
     if width < 1:
         raise ValueError(f"width is {width}; a window holds at least one row")
-    from pipelines.features import kernels  # numba: a third of a second that a command without features need not spend
+    from pipelines.features.numerics import (
+        kernels,  # numba: a third of a second that a command without features need not spend
+    )
 
     columns = np.ascontiguousarray(values, dtype=np.float64).reshape(len(values), math.prod(values.shape[1:]))
     found: FloatArray = kernels.roll(columns, width, math.ceil(PRESENT * width), getattr(kernels, what))
