@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -12,55 +10,23 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from pipelines.contracts.columns import FEATURE_META, LABEL_COLUMNS
 from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.records import EVIDENCE_COLUMNS, LEXICON
-from pipelines.errors import TrainingError
-from pipelines.features import NAIVE, feature_names
-from pipelines.training import families, selection, stopping
-from pipelines.training.families.base import Family, Fitted, Preparing, Stopping, check, fit_prepared, prepare
-from pipelines.training.kept import Kept
-from pipelines.training.trial import SELECTION, FoldScore
+from pipelines.features import NAIVE
+from pipelines.training import families
+from pipelines.training.families.base import Fitted, Stopping
+from pipelines.training.fold_fit import Model, choice, cut, embargo_of, fit
+from pipelines.training.matrix import IntArray, Matrix, key_of, matrix, span
+from pipelines.training.trial import FoldScore
 from pipelines.validation import metrics
 from pipelines.validation.splits import Fold
 from pipelines.validation.splits.line_plan import MIN_TRAIN_ROWS
 
+__all__ = ["IntArray", "Matrix", "final", "matrix", "newest_part", "out_of_sample", "own_columns", "predicted",
+           "score_folds", "selections", "tested_rows"]
+
 PREVIOUS_LABEL, COMPOUND = NAIVE
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """A training snapshot as arrays: ``features`` (rows, columns) float64 with NaN for missing, ``labels`` (rows,) in
-    {0, 1}; ``frame`` is the snapshot itself, in the same row order. ``kept``: what fits on the same rows share; their
-    results are the same without it."""
-
-    features: FloatArray
-    labels: FloatArray
-    names: tuple[str, ...]
-    frame: pd.DataFrame
-    kept: Kept = field(default_factory=Kept, repr=False, compare=False)
-
-
-def matrix(frame: pd.DataFrame) -> Matrix:
-    """Split a snapshot into features and labels.
-
-    Raises:
-        TrainingError: no feature columns, missing columns, or labels other than 0 and 1.
-    """
-    missing = [column for column in (*FEATURE_META, *LABEL_COLUMNS) if column not in frame.columns]
-    if missing:
-        raise TrainingError(f"the snapshot lacks {', '.join(missing)}; build it with features.snapshot.training")
-    names = feature_names(frame)
-    if not names:
-        raise TrainingError("the snapshot has no feature column; check [features] groups of the line")
-    labels = frame["y"].to_numpy(dtype=np.float64)
-    if not np.isin(labels, (0.0, 1.0)).all():
-        raise TrainingError("the snapshot holds labels other than 0 and 1; rebuild it")
-    # Row by row in memory: the last bits of a sum depend on it, and rows that lie side by side need no copy.
-    values = np.ascontiguousarray(frame.loc[:, list(names)].to_numpy(dtype=np.float64))
-    return Matrix(values, labels, names, frame)
 
 
 def score_folds(data: Matrix, folds: Sequence[Fold], family: str, params: Mapping[str, Any],
@@ -74,13 +40,13 @@ def score_folds(data: Matrix, folds: Sequence[Fold], family: str, params: Mappin
     """
     if look is not None:
         newest = folds[-1]
-        model = _fit(data, newest_part(data, newest, look), family, params, seed, newest.train,
-                     _embargo(newest) if stop else None)
-        loss = metrics.losses(data.labels[newest.test], model.predict(data.features[_rows(newest.test)]))
+        model = fit(data, newest_part(data, newest, look), family, params, seed, newest.train,
+                     embargo_of(newest) if stop else None)
+        loss = metrics.losses(data.labels[newest.test], model.predict(data.features[span(newest.test)]))
         yield FoldScore(float(loss.mean()), len(loss), (float(loss.mean()),), len(folds), history=look)
     for fold in folds:
-        model = _fit(data, fold.train, family, params, seed, stop=_embargo(fold) if stop else None)
-        chances = model.predict(data.features[_rows(fold.test)])
+        model = fit(data, fold.train, family, params, seed, stop=embargo_of(fold) if stop else None)
+        chances = model.predict(data.features[span(fold.test)])
         loss = metrics.losses(data.labels[fold.test], chances)
         day, count = _days(data, fold)
         blocks = np.bincount(day, loss) / count
@@ -119,13 +85,13 @@ def out_of_sample(data: Matrix, folds: Sequence[Fold], family: str, params: Mapp
     """
     said: dict[str, list[Any]] = {name: [] for name in ("fold", "candidate", "base_rate", "persistence",
                                                         "no_retraining", LEXICON)}
-    first: _Model | None = None
+    first: Model | None = None
     for fold in folds:
-        model = _fit(data, fold.train, family, params, seed, stop=_embargo(fold) if stop else None)
+        model = fit(data, fold.train, family, params, seed, stop=embargo_of(fold) if stop else None)
         first = first or model
         if keep is not None:
             keep.append(model.fitted)
-        asked = data.features[_rows(fold.test)]
+        asked = data.features[span(fold.test)]
         base_rate = float(data.labels[fold.train].mean())
         said["fold"].append(np.full(len(fold.test), fold.number))
         said["candidate"].append(model.predict(asked))
@@ -151,12 +117,12 @@ def final(data: Matrix, line: Line, family: str, params: Mapping[str, Any],
     if line.walk_forward.scheme == "rolling":
         start = times.max() + line.bar - timedelta(days=line.walk_forward.train_days)
         rows = np.flatnonzero((times >= start).to_numpy())
-    return _fit(data, rows, family, params, seed).fitted, rows
+    return fit(data, rows, family, params, seed).fitted, rows
 
 
 def predicted(data: Matrix, train: Any, test: Any, family: str, params: Mapping[str, Any], seed: int) -> FloatArray:
     """P(y = 1) of the rows ``test`` by a model fitted on the rows ``train``."""
-    return _fit(data, train, family, params, seed).predict(data.features[test])
+    return fit(data, train, family, params, seed).predict(data.features[test])
 
 
 def own_columns(data: Matrix, model: Fitted) -> IntArray:
@@ -174,7 +140,7 @@ def selections(data: Matrix, folds: Sequence[Fold], params: Mapping[str, Any], s
         stopped: the family, where its rounds were stopped by rows that the choice has not seen.
     """
     early = stopped is not None and isinstance(families.get(stopped), Stopping)
-    chosen = [_chosen(data, _cut(data, fold.train, _embargo(fold))[0] if early else fold.train, params, seed)
+    chosen = [choice(data, cut(data, fold.train, embargo_of(fold))[0] if early else fold.train, params, seed)
               for fold in folds]
     every = np.arange(len(data.names))
     found = {fold.number: np.isin(every, columns) for fold, columns in zip(folds, chosen, strict=True)
@@ -185,99 +151,6 @@ def selections(data: Matrix, folds: Sequence[Fold], params: Mapping[str, Any], s
     return table.assign(share=table.mean(axis=1)).sort_values("share", ascending=False, kind="stable")
 
 
-@dataclass(frozen=True)
-class _Model:
-    """A model, the positions of its columns (None: all), and its rounds where these were stopped."""
-
-    fitted: Fitted
-    columns: IntArray | None
-    rounds: int | None = None
-
-    def predict(self, features: FloatArray) -> FloatArray:
-        return self.fitted.predict(features if self.columns is None else features[:, self.columns])
-
-
-def _fit(data: Matrix, rows: IntArray, family: str, params: Mapping[str, Any], seed: int,
-         choose: IntArray | None = None, stop: timedelta | None = None) -> _Model:
-    """Fit on ``rows``, with the columns that the selection finds on the rows ``choose`` (the same, if left out).
-
-    Args:
-        stop: let the latest of the rows decide the number of rounds; the embargo before them.
-    """
-    chosen = families.get(family)
-    own = {key: value for key, value in params.items() if key != SELECTION}
-    if stop is not None and isinstance(chosen, Stopping):
-        learned, watched = _cut(data, rows, stop)
-        if watched is not None:
-            columns = _chosen(data, learned, params, seed)
-            prepared = _prepared(data, learned, chosen, columns, seed)
-            key = ("watched", family, seed, None if columns is None else columns.tobytes(), *_key(rows))
-            seen = data.kept.get(
-                key, lambda: chosen.watch(prepared, _values(data, watched, columns), data.labels[_rows(watched)]),
-                len(watched) * data.features.shape[1])
-            model, rounds = chosen.fit_stopped(prepared, seen, own, seed, stopping.PATIENCE)
-            return _Model(model, columns, rounds)
-    columns = _chosen(data, rows if choose is None else choose, params, seed)
-    most = int(own[stopping.ROUNDS]) if stop is not None and isinstance(chosen, Stopping) else None
-    return _Model(fit_prepared(chosen, _prepared(data, rows, chosen, columns, seed), own, seed), columns, most)
-
-
-def _cut(data: Matrix, rows: IntArray, embargo: timedelta) -> tuple[IntArray, IntArray | None]:
-    """``rows`` as those that are learned from and those that are watched; all are learned from where there are too few,
-    or where one part has labels of one class only."""
-    def make() -> tuple[IntArray, IntArray | None]:
-        times = data.frame.iloc[rows]
-        parts = stopping.split(rows, times["event_time"], times["label_end"], embargo)
-        whole = parts is not None and all(len(np.unique(data.labels[part])) == 2 for part in parts)
-        return parts if whole and parts is not None else (rows, None)
-
-    found: tuple[IntArray, IntArray | None] = data.kept.get(("cut", embargo, *_key(rows)), make, 8 * len(rows))
-    return found
-
-
-def _prepared(data: Matrix, rows: IntArray, family: Family, columns: IntArray | None, seed: int) -> Any:
-    """The rows as the family likes them: made once for all fits, where it prepares anything."""
-    names = data.names if columns is None else tuple(data.names[column] for column in columns)
-
-    def make() -> Any:
-        return prepare(family, _values(data, rows, columns), data.labels[_rows(rows)], names, seed)
-
-    if not isinstance(family, Preparing):
-        return make()
-    key = (family.name, seed, None if columns is None else columns.tobytes(), *_key(rows))
-    return data.kept.get(key, make, len(rows) * len(names))
-
-
-def _values(data: Matrix, rows: IntArray, columns: IntArray | None) -> FloatArray:
-    span = _rows(rows)
-    return data.features[span] if columns is None else np.ascontiguousarray(data.features[span][:, columns])
-
-
-def _embargo(fold: Fold) -> timedelta:
-    """The time that the fold keeps free before its test window, kept free before the watched rows too."""
-    kept_free: timedelta = fold.test_start - fold.train_end
-    return kept_free
-
-
-def _chosen(data: Matrix, rows: IntArray, params: Mapping[str, Any], seed: int) -> IntArray | None:
-    """The columns that a configuration's selection finds on these training rows, and on nothing else; None: all."""
-    way = str(params.get(SELECTION, selection.NONE))
-    if way == selection.NONE:
-        return None
-
-    def make() -> IntArray:
-        ordered = rows[np.argsort(data.frame["event_time"].iloc[rows].to_numpy(), kind="stable")]
-        span = _rows(ordered)
-        features, labels = data.features[span], data.labels[span]
-        check(features, labels, data.names)
-        times = data.frame.iloc[ordered]
-        found = selection.Rows(features, labels, times["event_time"], times["label_end"])
-        return np.flatnonzero(selection.get(way)(found, seed))
-
-    columns: IntArray = data.kept.get(("columns", way, seed, *_key(rows)), make, 8 * len(data.names))
-    return columns
-
-
 def _days(data: Matrix, fold: Fold) -> tuple[IntArray, IntArray]:
     """The day of each test row, counted from 0 over the days that have rows, and the number of rows of each day."""
     def make() -> tuple[IntArray, IntArray]:
@@ -285,21 +158,9 @@ def _days(data: Matrix, fold: Fold) -> tuple[IntArray, IntArray]:
         _, day, count = np.unique(days, return_inverse=True, return_counts=True)
         return day, count
 
-    found: tuple[IntArray, IntArray] = data.kept.get(("days", fold.test_start, *_key(fold.test)), make,
+    found: tuple[IntArray, IntArray] = data.kept.get(("days", fold.test_start, *key_of(fold.test)), make,
                                                      8 * len(fold.test))
     return found
-
-
-def _rows(rows: IntArray) -> Any:
-    """The same rows as a slice where they lie side by side: a view needs no copy."""
-    whole = len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all()
-    return slice(int(rows[0]), int(rows[-1]) + 1) if whole else rows
-
-
-def _key(rows: IntArray) -> tuple[Any, ...]:
-    """What tells these rows from others of the same matrix."""
-    span = _rows(rows)
-    return (span.start, span.stop) if isinstance(span, slice) else (hashlib.sha256(rows.tobytes()).digest(),)
 
 
 def _lexicon(data: Matrix, fold: Fold) -> FloatArray:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing as mp
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from pipelines.contracts.line import Line
 from pipelines.training import families, fit, search, stopping
 from pipelines.training.families.base import Stopping, prepare
+from pipelines.training.kept import Kept
 from pipelines.validation import metrics
 from pipelines.validation.splits import plan
 from pipelines.validation.splits.line_plan import MIN_TRAIN_ROWS
@@ -153,6 +155,18 @@ def test_a_walk_with_stopping_repeats_the_trial(line: Line) -> None:
     told = np.concatenate([score.predictions for score in scores if score.history == 1])
     assert np.array_equal(np.sort(told), np.sort(walked["candidate"].to_numpy()))
     assert scores[0].history == 0.5
+
+
+@pytest.mark.parametrize("name", BOOSTERS)
+def test_what_folds_keep_for_each_other_changes_nothing_also_where_memory_is_short(name: str, line: Line) -> None:
+    """Room for nothing, for two parts of a fold, for all."""
+    frame = make_frame()
+    folds, told = plan(line, frame).search, []
+    for limit in (0, 12_000, Kept()._limit):
+        data = dataclasses.replace(fit.matrix(frame), kept=Kept(limit))
+        told += [np.concatenate([score.predictions for score in fit.score_folds(
+            data, folds, name, quick(name, 10), SEED, stop=True)]) for _ in range(2)]
+    assert all(np.array_equal(one, told[0]) for one in told)
 
 
 def _work(url: str, frame: pd.DataFrame, line: Line, out: Any) -> None:
