@@ -118,7 +118,8 @@ class Search(_Strict):
     ``halving``: stop the worse half of the trials after 1, 2, 4, ... folds (``folds``), and before that by one fit on
     the newest quarter of the newest fold's history (``history``); every trial counts in the gate, also a stopped one.
     ``selection``: how columns are chosen, on the training rows of each fold: one way for all trials, or several among
-    which each trial chooses.
+    which each trial chooses. ``early_stopping``: a fold's latest training rows decide how many of its ``rounds`` a
+    booster gets; off, for it measured no better (``docs/families.md``).
     """
 
     families: tuple[str, ...] = Field(min_length=1)
@@ -131,6 +132,7 @@ class Search(_Strict):
     warm_start: bool = True
     halving: Literal["none", "folds", "history"] = "none"
     selection: tuple[Literal["none", "importance", "rfecv", "stability"], ...] = Field(default=("none",), min_length=1)
+    early_stopping: bool = False
 
     @field_validator("selection", mode="before")
     @classmethod

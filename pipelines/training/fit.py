@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -12,78 +10,48 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from pipelines.contracts.columns import FEATURE_META, LABEL_COLUMNS
 from pipelines.contracts.line import Line
 from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.records import EVIDENCE_COLUMNS, LEXICON
-from pipelines.errors import TrainingError
-from pipelines.features import NAIVE, feature_names
-from pipelines.training import families, selection
-from pipelines.training.families.base import Fitted, Preparing, check, fit_prepared, prepare
-from pipelines.training.kept import Kept
-from pipelines.training.trial import SELECTION, FoldScore
+from pipelines.features import NAIVE
+from pipelines.training import families
+from pipelines.training.families.base import Fitted, Stopping
+from pipelines.training.fold_fit import Model, choice, cut, embargo_of, fit
+from pipelines.training.matrix import IntArray, Matrix, key_of, matrix, span
+from pipelines.training.trial import FoldScore
 from pipelines.validation import metrics
 from pipelines.validation.splits import Fold
 from pipelines.validation.splits.line_plan import MIN_TRAIN_ROWS
 
+__all__ = ["IntArray", "Matrix", "final", "matrix", "newest_part", "out_of_sample", "own_columns", "predicted",
+           "score_folds", "selections", "tested_rows"]
+
 PREVIOUS_LABEL, COMPOUND = NAIVE
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """A training snapshot as arrays: ``features`` (rows, columns) float64 with NaN for missing, ``labels`` (rows,) in
-    {0, 1}; ``frame`` is the snapshot itself, in the same row order. ``kept``: what fits on the same rows share; their
-    results are the same without it."""
-
-    features: FloatArray
-    labels: FloatArray
-    names: tuple[str, ...]
-    frame: pd.DataFrame
-    kept: Kept = field(default_factory=Kept, repr=False, compare=False)
-
-
-def matrix(frame: pd.DataFrame) -> Matrix:
-    """Split a snapshot into features and labels.
-
-    Raises:
-        TrainingError: no feature columns, missing columns, or labels other than 0 and 1.
-    """
-    missing = [column for column in (*FEATURE_META, *LABEL_COLUMNS) if column not in frame.columns]
-    if missing:
-        raise TrainingError(f"the snapshot lacks {', '.join(missing)}; build it with features.snapshot.training")
-    names = feature_names(frame)
-    if not names:
-        raise TrainingError("the snapshot has no feature column; check [features] groups of the line")
-    labels = frame["y"].to_numpy(dtype=np.float64)
-    if not np.isin(labels, (0.0, 1.0)).all():
-        raise TrainingError("the snapshot holds labels other than 0 and 1; rebuild it")
-    # Row by row in memory: the last bits of a sum depend on it, and rows that lie side by side need no copy.
-    values = np.ascontiguousarray(frame.loc[:, list(names)].to_numpy(dtype=np.float64))
-    return Matrix(values, labels, names, frame)
 
 
 def score_folds(data: Matrix, folds: Sequence[Fold], family: str, params: Mapping[str, Any],
-                seed: int, *, look: float | None = None) -> Iterator[FoldScore]:
+                seed: int, *, look: float | None = None, stop: bool = False) -> Iterator[FoldScore]:
     """Fit and score fold by fold, for the search; a block is a day of the test window, counted from its start.
 
     Args:
+        stop: let the latest training rows of each fold decide the rounds (``stopping``), where the family can.
         look: share of the training window in (0, 1): before the folds, the newest one is scored once by a model that
             has learned from the newest part of its window only.
     """
     if look is not None:
         newest = folds[-1]
-        model = _fit(data, newest_part(data, newest, look), family, params, seed, newest.train)
-        loss = metrics.losses(data.labels[newest.test], model.predict(data.features[_rows(newest.test)]))
+        model = fit(data, newest_part(data, newest, look), family, params, seed, newest.train,
+                     embargo_of(newest) if stop else None)
+        loss = metrics.losses(data.labels[newest.test], model.predict(data.features[span(newest.test)]))
         yield FoldScore(float(loss.mean()), len(loss), (float(loss.mean()),), len(folds), history=look)
     for fold in folds:
-        model = _fit(data, fold.train, family, params, seed)
-        chances = model.predict(data.features[_rows(fold.test)])
+        model = fit(data, fold.train, family, params, seed, stop=embargo_of(fold) if stop else None)
+        chances = model.predict(data.features[span(fold.test)])
         loss = metrics.losses(data.labels[fold.test], chances)
         day, count = _days(data, fold)
         blocks = np.bincount(day, loss) / count
         yield FoldScore(float(loss.mean()), len(loss), tuple(blocks.tolist()), len(folds) - fold.number - 1, chances,
-                        columns=None if model.columns is None else len(model.columns))
+                        columns=None if model.columns is None else len(model.columns), rounds=model.rounds)
 
 
 def newest_part(data: Matrix, fold: Fold, share: float) -> IntArray:
@@ -103,7 +71,7 @@ def tested_rows(data: Matrix, folds: Sequence[Fold]) -> pd.DataFrame:
 
 
 def out_of_sample(data: Matrix, folds: Sequence[Fold], family: str, params: Mapping[str, Any], seed: int, *,
-                  keep: list[Fitted] | None = None) -> pd.DataFrame:
+                  keep: list[Fitted] | None = None, stop: bool = False) -> pd.DataFrame:
     """Walk forward over ``folds`` and keep each row's prediction beside those of the naive baselines.
 
     Columns ``EVIDENCE_COLUMNS``: ``base_rate`` is the training rows' mean label; ``persistence`` the training rows'
@@ -113,16 +81,17 @@ def out_of_sample(data: Matrix, folds: Sequence[Fold], family: str, params: Mapp
 
     Args:
         keep: takes each fold's model, in the order of the folds.
+        stop: as in :func:`score_folds`.
     """
     said: dict[str, list[Any]] = {name: [] for name in ("fold", "candidate", "base_rate", "persistence",
                                                         "no_retraining", LEXICON)}
-    first: _Model | None = None
+    first: Model | None = None
     for fold in folds:
-        model = _fit(data, fold.train, family, params, seed)
+        model = fit(data, fold.train, family, params, seed, stop=embargo_of(fold) if stop else None)
         first = first or model
         if keep is not None:
             keep.append(model.fitted)
-        asked = data.features[_rows(fold.test)]
+        asked = data.features[span(fold.test)]
         base_rate = float(data.labels[fold.train].mean())
         said["fold"].append(np.full(len(fold.test), fold.number))
         said["candidate"].append(model.predict(asked))
@@ -148,12 +117,12 @@ def final(data: Matrix, line: Line, family: str, params: Mapping[str, Any],
     if line.walk_forward.scheme == "rolling":
         start = times.max() + line.bar - timedelta(days=line.walk_forward.train_days)
         rows = np.flatnonzero((times >= start).to_numpy())
-    return _fit(data, rows, family, params, seed).fitted, rows
+    return fit(data, rows, family, params, seed).fitted, rows
 
 
 def predicted(data: Matrix, train: Any, test: Any, family: str, params: Mapping[str, Any], seed: int) -> FloatArray:
     """P(y = 1) of the rows ``test`` by a model fitted on the rows ``train``."""
-    return _fit(data, train, family, params, seed).predict(data.features[test])
+    return fit(data, train, family, params, seed).predict(data.features[test])
 
 
 def own_columns(data: Matrix, model: Fitted) -> IntArray:
@@ -162,10 +131,17 @@ def own_columns(data: Matrix, model: Fitted) -> IntArray:
     return np.array([place[name] for name in model.feature_names], dtype=np.int64)
 
 
-def selections(data: Matrix, folds: Sequence[Fold], params: Mapping[str, Any], seed: int) -> pd.DataFrame | None:
+def selections(data: Matrix, folds: Sequence[Fold], params: Mapping[str, Any], seed: int,
+               stopped: str | None = None) -> pd.DataFrame | None:
     """Which columns a configuration chooses in each fold: index ``feature``, one boolean column per fold number and
-    ``share``, how many of the folds chose it; the steadiest first. None if it takes all."""
-    chosen = [_chosen(data, fold.train, params, seed) for fold in folds]
+    ``share``, how many of the folds chose it; the steadiest first. None if it takes all.
+
+    Args:
+        stopped: the family, where its rounds were stopped by rows that the choice has not seen.
+    """
+    early = stopped is not None and isinstance(families.get(stopped), Stopping)
+    chosen = [choice(data, cut(data, fold.train, embargo_of(fold))[0] if early else fold.train, params, seed)
+              for fold in folds]
     every = np.arange(len(data.names))
     found = {fold.number: np.isin(every, columns) for fold, columns in zip(folds, chosen, strict=True)
              if columns is not None}
@@ -175,55 +151,6 @@ def selections(data: Matrix, folds: Sequence[Fold], params: Mapping[str, Any], s
     return table.assign(share=table.mean(axis=1)).sort_values("share", ascending=False, kind="stable")
 
 
-@dataclass(frozen=True)
-class _Model:
-    """A model and the positions of its columns (None: all)."""
-
-    fitted: Fitted
-    columns: IntArray | None
-
-    def predict(self, features: FloatArray) -> FloatArray:
-        return self.fitted.predict(features if self.columns is None else features[:, self.columns])
-
-
-def _fit(data: Matrix, rows: IntArray, family: str, params: Mapping[str, Any], seed: int,
-         choose: IntArray | None = None) -> _Model:
-    """Fit on ``rows``, with the columns that the selection finds on the rows ``choose`` (the same, if left out)."""
-    chosen = families.get(family)
-    columns = _chosen(data, rows if choose is None else choose, params, seed)
-    own = {key: value for key, value in params.items() if key != SELECTION}
-    span, names = _rows(rows), data.names if columns is None else tuple(data.names[column] for column in columns)
-
-    def make() -> Any:
-        features = data.features[span] if columns is None else np.ascontiguousarray(data.features[span][:, columns])
-        return prepare(chosen, features, data.labels[span], names, seed)
-
-    if not isinstance(chosen, Preparing):
-        return _Model(fit_prepared(chosen, make(), own, seed), columns)
-    key = (family, seed, None if columns is None else columns.tobytes(), *_key(rows))
-    prepared = data.kept.get(key, make, len(rows) * len(names))
-    return _Model(fit_prepared(chosen, prepared, own, seed), columns)
-
-
-def _chosen(data: Matrix, rows: IntArray, params: Mapping[str, Any], seed: int) -> IntArray | None:
-    """The columns that a configuration's selection finds on these training rows, and on nothing else; None: all."""
-    way = str(params.get(SELECTION, selection.NONE))
-    if way == selection.NONE:
-        return None
-
-    def make() -> IntArray:
-        ordered = rows[np.argsort(data.frame["event_time"].iloc[rows].to_numpy(), kind="stable")]
-        span = _rows(ordered)
-        features, labels = data.features[span], data.labels[span]
-        check(features, labels, data.names)
-        times = data.frame.iloc[ordered]
-        found = selection.Rows(features, labels, times["event_time"], times["label_end"])
-        return np.flatnonzero(selection.get(way)(found, seed))
-
-    columns: IntArray = data.kept.get(("columns", way, seed, *_key(rows)), make, 8 * len(data.names))
-    return columns
-
-
 def _days(data: Matrix, fold: Fold) -> tuple[IntArray, IntArray]:
     """The day of each test row, counted from 0 over the days that have rows, and the number of rows of each day."""
     def make() -> tuple[IntArray, IntArray]:
@@ -231,21 +158,9 @@ def _days(data: Matrix, fold: Fold) -> tuple[IntArray, IntArray]:
         _, day, count = np.unique(days, return_inverse=True, return_counts=True)
         return day, count
 
-    found: tuple[IntArray, IntArray] = data.kept.get(("days", fold.test_start, *_key(fold.test)), make,
+    found: tuple[IntArray, IntArray] = data.kept.get(("days", fold.test_start, *key_of(fold.test)), make,
                                                      8 * len(fold.test))
     return found
-
-
-def _rows(rows: IntArray) -> Any:
-    """The same rows as a slice where they lie side by side: a view needs no copy."""
-    whole = len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all()
-    return slice(int(rows[0]), int(rows[-1]) + 1) if whole else rows
-
-
-def _key(rows: IntArray) -> tuple[Any, ...]:
-    """What tells these rows from others of the same matrix."""
-    span = _rows(rows)
-    return (span.start, span.stop) if isinstance(span, slice) else (hashlib.sha256(rows.tobytes()).digest(),)
 
 
 def _lexicon(data: Matrix, fold: Fold) -> FloatArray:

@@ -18,7 +18,7 @@ from pipelines.contracts.ports import FloatArray
 from pipelines.errors import TrainingError
 from pipelines.features import catalog
 from pipelines.store import Warehouse, snapshots
-from pipelines.training import card, explain, families, fit, leaderboard, lineage, report, search, take
+from pipelines.training import card, explain, families, fit, leaderboard, lineage, report, search, stopping, take
 from pipelines.training.families.base import Fitted
 from pipelines.training.measure import Measure, decision_figures, measure, search_figures
 from pipelines.training.record import Registered, Tracker
@@ -57,14 +57,15 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
     family_name = str(best.family)
     family = families.get(family_name)
     models: list[Fitted] = []
-    searched = fit.out_of_sample(data, folds.search, family_name, best.params, session.seed, keep=models)
-    evidence = fit.out_of_sample(data, folds.evidence, family_name, best.params, session.seed, keep=models)
-    model, rows = fit.final(data, line, family_name, best.params, session.seed)
+    params, stop = stopping.settled(best.params, best.rounds), line.search.early_stopping
+    searched = fit.out_of_sample(data, folds.search, family_name, best.params, session.seed, keep=models, stop=stop)
+    evidence = fit.out_of_sample(data, folds.evidence, family_name, params, session.seed, keep=models)
+    model, rows = fit.final(data, line, family_name, params, session.seed)
     trained = data.frame.iloc[rows]
     rule = None
     if take.applies(line):
-        evidence = take.taken(line, data, folds.evidence, evidence, family_name, best.params, session.seed)
-        rule = take.rule(line, data, rows, family_name, best.params, session.seed)
+        evidence = take.taken(line, data, folds.evidence, evidence, family_name, params, session.seed)
+        rule = take.rule(line, data, rows, family_name, params, session.seed)
     tried = search_frame(warehouse, searched, trials)
     as_of = datetime.fromisoformat(session.as_of)
     evidence_ref = snapshots.put(warehouse, evidence, kind="evidence", line=line.name,
@@ -82,7 +83,7 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
     finished = sum(trial.state in ("complete", "pruned") for trial in trials)
     made = finished + int((session.warm or {}).get("trials", 0))  # with those that the first one had won against
     text = card.write(card.Facts(
-        line=line, as_of=session.as_of, reason=session.reason, family=family_name, params=best.params, trials=finished,
+        line=line, as_of=session.as_of, reason=session.reason, family=family_name, params=params, trials=finished,
         snapshot_digest=session.snapshot_digest, model_content=model.fingerprint(), git_commit=lineage.git_commit(),
         lock_digest=lineage.lock_digest(), seed=session.seed, frame_rows=len(data.frame),
         symbols=sorted(map(str, data.frame["symbol"].unique())), first=data.frame["event_time"].min(),
@@ -95,12 +96,13 @@ def register(warehouse: Warehouse, settings: Settings, tracker: Tracker, line: L
                      parameter_shares=search.importances(url, session.study), measures=measures, card=text,
                      fold_importance=explain.by_fold(models), forces=_forces(data, folds, models[-1]),
                      families=leaderboard.families(tried, trials, "On the search folds", session.seed))
-        chosen = fit.selections(data, folds.search, best.params, session.seed)
+        chosen = fit.selections(data, folds.search, best.params, session.seed, family_name if stop else None)
         if chosen is not None:
             chosen.to_csv(Path(directory, "selection.csv"))
         tracker.artifacts(session.run_id, Path(directory))
     tracker.params(session.run_id, {
-        "family": family_name, **{f"model.{key}": value for key, value in best.params.items()}})
+        "family": family_name, **{f"model.{key}": value for key, value in params.items()},
+        **stopping.logged(best.params, best.rounds)})
     tracker.trials(line, session.run_id, search.ranked(trials)[:line.search.nested_runs])
     source, file_digest = tracker.model(line, session.run_id, model, family, _example(seen))
     outcome = {

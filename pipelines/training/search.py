@@ -18,21 +18,24 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 import optuna
 import sqlalchemy as sa
-from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.storages._heartbeat import get_heartbeat_thread
 from optuna.trial import FrozenTrial, TrialState
 
-from pipelines.errors import StoreUnavailable, TrainingError
+from pipelines.errors import TrainingError
 from pipelines.training import families
 from pipelines.training.search_rounds import FINISHED, PLACE, PlaceSampler, before
+from pipelines.training.search_storage import GRACE, note_params
+from pipelines.training.search_storage import lock as _lock
+from pipelines.training.search_storage import storage as _storage
 from pipelines.training.trial import (
     SELECTION,
     Evaluate,
@@ -51,8 +54,6 @@ from pipelines.training.trial import (
 __all__ = ["Evaluate", "FoldScore", "Keep", "Start", "TrialRecord", "best", "create", "delete", "importances",
            "ranked", "records", "run"]
 
-HEARTBEAT = 5
-GRACE = 20
 #: A trial that killed its worker is started again this often; then another one takes its place.
 MAX_RETRIES = 2
 #: Trials that may run at once, unless the line says otherwise.
@@ -127,7 +128,7 @@ def run(url: str, name: str, *, family_names: Sequence[str], trials: int, seed: 
                     storage.record_heartbeat(trial)
                     lock.release()
                     seen = before(found, place - ahead)
-                    done += _run(storage, trial, asked, _sampler(first, found, seen, place, asked), seen)
+                    done += _run(storage, trial, asked, _sampler(first, found, seen, place, asked), found, seen)
                     continue
             time.sleep(POLL)
 
@@ -168,69 +169,6 @@ def delete(url: str, name: str) -> bool:
         except KeyError:
             return False
         return True
-
-
-@dataclass
-class _Lock:
-    connection: sa.Connection
-    key: str
-    held: bool = True
-
-    def release(self) -> None:
-        if self.held:
-            self.held = False
-            self.connection.execute(sa.text("SELECT pg_advisory_unlock(hashtextextended(:key, 0))"), {"key": self.key})
-
-
-@contextmanager
-def _lock(storage: RDBStorage, name: str) -> Iterator[_Lock]:
-    """Hold the study's advisory lock; the server frees it when the holder's connection dies with its process."""
-    with storage.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        lock = _Lock(connection, f"tidemark study {name}")
-        connection.execute(sa.text("SELECT pg_advisory_lock(hashtextextended(:key, 0))"), {"key": lock.key})
-        try:
-            yield lock
-        finally:
-            lock.release()
-
-
-@contextmanager
-def _storage(url: str, grace: int = GRACE) -> Iterator[RDBStorage]:
-    """Open the storage, close its connections, and translate its errors."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            storage = _connect(url, grace)
-        yield storage
-    except (StorageInternalError, sa.exc.OperationalError, sa.exc.InterfaceError) as error:
-        where = sa.make_url(url).render_as_string(hide_password=True)
-        raise StoreUnavailable(f"the study database {where} is not available ({error!s:.200}); is it running? "
-                               "See `tidemark status` or TIDEMARK_OPTUNA_URL") from error
-    finally:
-        if storage is not None:
-            storage.remove_session()
-            storage.engine.dispose()
-
-
-def _connect(url: str, grace: int) -> RDBStorage:
-    # Optuna compares heartbeats as naive local times of the session: every session has to be in one zone. A trial that
-    # a crash of the server takes back is only run again, so no commit waits for the disk.
-    options = "-c timezone=utc -c synchronous_commit=off"
-    engine_kwargs = {"pool_size": 3, "pool_pre_ping": True, "connect_args": {"options": options}}
-    arguments: dict[str, Any] = {
-        "engine_kwargs": engine_kwargs, "heartbeat_interval": max(1, min(HEARTBEAT, grace // 3)),
-        "grace_period": grace}
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
-    with engine.connect() as connection, connection.begin():
-        # Two workers that both find no tables would both create them, and one would fail.
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('tidemark optuna tables', 0))"))
-        ready = connection.execute(sa.text("SELECT to_regclass('trial_heartbeats') IS NOT NULL "
-                                           "AND to_regclass('alembic_version') IS NOT NULL")).scalar_one()
-        if not ready:
-            return RDBStorage(url, **arguments)
-    return RDBStorage(url, skip_table_creation=True, **arguments)
 
 
 def _load(storage: RDBStorage, name: str) -> optuna.Study:
@@ -290,13 +228,14 @@ class _Asked:
     seed: int
 
 
-def _run(storage: RDBStorage, trial: int, asked: _Asked, sampler: PlaceSampler, seen: Sequence[FrozenTrial]) -> int:
+def _run(storage: RDBStorage, trial: int, asked: _Asked, sampler: PlaceSampler, found: Sequence[FrozenTrial],
+         seen: Sequence[FrozenTrial]) -> int:
     """Run the trial of this id; 1 if it finished, 0 if it was taken from us because our heart stood still for too
     long."""
     try:
         with get_heartbeat_thread(trial, storage):
             try:
-                family, params = _draw(storage, trial, asked, sampler)
+                family, params = _draw(storage, trial, asked, sampler, found)
                 scores, notes, stopped = _scored(asked.evaluate(family, params), asked.halving, seen)
                 if asked.keep is not None and not stopped:
                     notes["predictions"] = asked.keep(np.concatenate([score.predictions for score in scores]))
@@ -316,16 +255,15 @@ def _run(storage: RDBStorage, trial: int, asked: _Asked, sampler: PlaceSampler, 
         return 0
 
 
-def _draw(storage: RDBStorage, trial: int, asked: _Asked, sampler: PlaceSampler) -> tuple[str, dict[str, Any]]:
+def _draw(storage: RDBStorage, trial: int, asked: _Asked, sampler: PlaceSampler,
+          found: Sequence[FrozenTrial]) -> tuple[str, dict[str, Any]]:
     """A configuration for a trial, and a note of it. It is drawn in memory: a study asks its database each time."""
     draft = optuna.create_study(sampler=sampler, direction="minimize").ask()
     family = draft.suggest_categorical("family", list(asked.families))
     params = families.get(family).space(_Prefixed(draft, family))
     if asked.selections:
         params[SELECTION] = draft.suggest_categorical(SELECTION, list(asked.selections))
-    for name, value in draft.params.items():
-        distribution = draft.distributions[name]
-        storage.set_trial_param(trial, name, distribution.to_internal_repr(value), distribution)
+    note_params(storage, trial, draft.params, draft.distributions, found)
     return family, params
 
 
@@ -356,7 +294,8 @@ def _scored(coming: Iterator[FoldScore], halving: bool,
         if stopped:
             break
     notes: dict[str, Any] = {"fold_losses": [score.loss for score in scores], "blocks": blocks, "rungs": rungs,
-                             "columns": [score.columns for score in scores if score.columns is not None]}
+                             "columns": [score.columns for score in scores if score.columns is not None],
+                             "rounds": [score.rounds for score in scores if score.rounds is not None]}
     return scores, notes, stopped
 
 
@@ -385,4 +324,4 @@ def _record(trial: FrozenTrial) -> TrialRecord:
     notes = trial.user_attrs.get(_NOTES, {})
     return TrialRecord(trial.number, _STATES[trial.state], value, family, params, tuple(notes.get("fold_losses", ())),
                        seconds, notes.get("predictions"), trial.user_attrs.get(PLACE), tuple(notes.get("rungs", ())),
-                       tuple(notes.get("columns", ())))
+                       tuple(notes.get("columns", ())), tuple(notes.get("rounds", ())))

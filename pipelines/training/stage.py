@@ -90,13 +90,15 @@ def run_trials(warehouse: Warehouse, settings: Settings, line: Line, session: Se
     trial draws depends on the study's seed and the trial's number.
     """
     data, folds = produce.load(warehouse, line, session)
+    tested = fit.tested_rows(data, folds.search)
 
     def evaluate(family: str, params: Mapping[str, Any]) -> Iterator[search.FoldScore]:
         return fit.score_folds(data, folds.search, family, params, session.seed,
-                               look=HISTORY if line.search.halving == "history" else None)
+                               look=HISTORY if line.search.halving == "history" else None,
+                               stop=line.search.early_stopping)
 
     def keep(predictions: FloatArray) -> str:
-        return produce.keep_trial(warehouse, line, folds, fit.tested_rows(data, folds.search), predictions)
+        return produce.keep_trial(warehouse, line, folds, tested, predictions)
 
     return search.run(settings.require("optuna_url"), session.study, family_names=line.search.families,
                       trials=session.trials, seed=session.seed, evaluate=evaluate, keep=keep, ahead=line.search.ahead,

@@ -27,7 +27,8 @@ class FoldScore:
 
     ``history`` is the share of the training window that was learned from. Below 1 the score is a look at a part before
     the first fold: it decides whether the trial goes on (a rung of the halving), and counts for nothing else.
-    ``columns``: how many columns the model saw, where they were chosen.
+    ``columns``: how many columns the model saw, where they were chosen. ``rounds``: how many the model was given by
+    early stopping, where there is any.
     """
 
     loss: float
@@ -37,6 +38,7 @@ class FoldScore:
     predictions: FloatArray = field(default_factory=lambda: np.empty(0))
     history: float = 1.0
     columns: int | None = None
+    rounds: int | None = None
 
 
 class Keep(Protocol):
@@ -67,7 +69,7 @@ class TrialRecord:
 
     ``place`` in the budget, from 0: what a trial draws and learns depends on it and not on ``number``, which also
     counts the failed ones. ``rungs``: the mean losses by which the halving judged it. ``columns``: how many were chosen
-    in each fold.
+    in each fold. ``rounds``: what early stopping gave each fold; ``params["rounds"]`` is the most it could.
     """
 
     number: int
@@ -81,6 +83,7 @@ class TrialRecord:
     place: int | None = None
     rungs: tuple[float, ...] = ()
     columns: tuple[int, ...] = ()
+    rounds: tuple[int, ...] = ()
 
 
 def best(found: Sequence[TrialRecord]) -> TrialRecord:

@@ -18,6 +18,7 @@ from typing import Any
 from pipelines.contracts.line import Line
 from pipelines.errors import TrainingError
 from pipelines.store import Warehouse, ledger, snapshots
+from pipelines.training import stopping
 from pipelines.training.record import Tracker
 from pipelines.training.trial import Start
 from pipelines.validation.splits import Plan
@@ -60,6 +61,8 @@ def find(warehouse: Warehouse, tracker: Tracker, line: Line, as_of: datetime, fo
     except TrainingError:  # its run was deleted: there is nothing to start from
         return None
     chosen = {key.removeprefix(_PREFIX): read(text) for key, text in sorted(params.items()) if key.startswith(_PREFIX)}
+    if line.search.early_stopping and stopping.MOST in params:  # what it may take, not what it came to
+        chosen[stopping.ROUNDS] = read(params[stopping.MOST])
     again = searched > folds.search[0].test_start
     return Warm(last.version, last.family, chosen, last.trials if again else 0) if chosen else None
 

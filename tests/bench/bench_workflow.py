@@ -104,7 +104,6 @@ def train() -> pd.DataFrame:
     """From the frozen snapshot to the evidence, as ``stage`` and ``produce`` do it."""
     warehouse, settings, line, session = server.warehouse(), _settings(), _line(), _frozen()
     url = settings.require("optuna_url")
-    search.delete(url, session.study)
     search.create(url, session.study, line.search.families)
     stage.run_trials(warehouse, settings, line, session, 0)
     data, folds = produce.load(warehouse, line, session)
@@ -121,8 +120,14 @@ def train() -> pd.DataFrame:
     return evidence
 
 
+def _no_study() -> None:
+    """A training has a study of its own: take away the one of the run before."""
+    search.delete(_settings().require("optuna_url"), _frozen().study)
+
+
 @lru_cache(maxsize=1)
 def _taken_down() -> Fits:
+    _no_study()
     fits = Fits()
     with fits.taken_down():
         train()
@@ -130,8 +135,12 @@ def _taken_down() -> Fits:
 
 
 def _ours() -> Case:
+    def fresh() -> None:
+        _taken_down()
+        _no_study()
+
     return Case("workflow_over_fits", train, lambda: _taken_down().again(), TRIALS, "trials",
-                lambda _, models: _taken_down().same(models), fresh=_taken_down, runs=2)
+                lambda _, models: _taken_down().same(models), fresh=fresh, fresh_peer=_taken_down, runs=2)
 
 
 @lru_cache(maxsize=1)

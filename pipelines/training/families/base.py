@@ -82,6 +82,23 @@ class Preparing(Protocol):
         ...
 
 
+@runtime_checkable
+class Stopping(Protocol):
+    """What a family of boosted rounds may offer beyond :class:`Family`: rows that are watched and not learned from
+    decide how many rounds there are."""
+
+    def watch(self, prepared: Any, features: FloatArray, labels: FloatArray) -> Any:
+        """Rows to watch while :meth:`fit_stopped` learns from ``prepared`` (:func:`prepare`)."""
+        ...
+
+    def fit_stopped(self, prepared: Any, watched: Any, params: Mapping[str, Any], seed: int,
+                    patience: int) -> tuple[Fitted, int]:
+        """Boost until the log loss of the watched rows has not fallen for ``patience`` rounds, for
+        ``params["rounds"]`` rounds at most; the model up to its best round, and how many rounds these are. It is the
+        very model that so many ``rounds`` give."""
+        ...
+
+
 @dataclass(frozen=True)
 class Rows:
     """Training rows for a family that prepares nothing."""

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.errors import UnsafeArtifact
-from pipelines.training.families.base import check, check_width, digest, load_skops
+from pipelines.training.families.base import Rows, check, check_width, digest, load_skops
 from pipelines.training.families.trees import inside
 
 _PLACE = "sklearn.ensemble._hist_gradient_boosting"
@@ -86,16 +86,23 @@ class HistGradientBoostingFamily:
     def fit(self, features: FloatArray, labels: FloatArray, feature_names: tuple[str, ...],
             params: Mapping[str, Any], seed: int) -> Fitted:
         check(features, labels, feature_names)
-        model = HistGradientBoostingClassifier(
-            max_iter=int(params["rounds"]), learning_rate=float(params["learning_rate"]),
-            max_leaf_nodes=int(params["max_leaf_nodes"]), min_samples_leaf=int(params["min_samples_leaf"]),
-            max_features=float(params["max_features"]), l2_regularization=float(params["l2_regularization"]),
-            max_bins=63, early_stopping=False, categorical_features=None, random_state=seed)
+        model = _model(params, seed)
         with threadpool_limits(limits=1):  # the last bits of a histogram depend on the number of its threads
             model.fit(features, labels)
-        # Of no use once it is fitted, and not stored.
-        model._feature_subsample_rng = model._random_seed = model._bin_mapper.random_state = None
-        return Fitted(model, feature_names)
+        return _done(model, feature_names)
+
+    def watch(self, prepared: Rows, features: FloatArray, labels: FloatArray) -> Rows:
+        return Rows(features, labels, prepared.feature_names)
+
+    def fit_stopped(self, prepared: Rows, watched: Rows, params: Mapping[str, Any], seed: int,
+                    patience: int) -> tuple[Fitted, int]:
+        check(prepared.features, prepared.labels, prepared.feature_names)
+        model = _model(params, seed).set_params(early_stopping=True, n_iter_no_change=patience, tol=0.0, scoring="loss")
+        with threadpool_limits(limits=1):
+            model.fit(prepared.features, prepared.labels, X_val=watched.features, y_val=watched.labels)
+        best = max(1, int(np.argmax(model.validation_score_)))  # the first score is that of no tree at all
+        del model._predictors[best:]
+        return _done(model, prepared.feature_names), best
 
     def load(self, path: Path, feature_names: tuple[str, ...]) -> Fitted:
         model = load_skops(path, self.trusted_types, self.reviewed_types)
@@ -105,6 +112,20 @@ class HistGradientBoostingFamily:
         if not _checked(model):
             raise UnsafeArtifact(f"{path} holds a tree whose nodes point outside of it; restore it or train again")
         return Fitted(model, feature_names)
+
+
+def _model(params: Mapping[str, Any], seed: int) -> HistGradientBoostingClassifier:
+    return HistGradientBoostingClassifier(
+        max_iter=int(params["rounds"]), learning_rate=float(params["learning_rate"]),
+        max_leaf_nodes=int(params["max_leaf_nodes"]), min_samples_leaf=int(params["min_samples_leaf"]),
+        max_features=float(params["max_features"]), l2_regularization=float(params["l2_regularization"]),
+        max_bins=63, early_stopping=False, categorical_features=None, random_state=seed)
+
+
+def _done(model: HistGradientBoostingClassifier, feature_names: tuple[str, ...]) -> Fitted:
+    # Of no use once it is fitted, and not stored.
+    model._feature_subsample_rng = model._random_seed = model._bin_mapper.random_state = None
+    return Fitted(model, feature_names)
 
 
 def _trees(model: HistGradientBoostingClassifier) -> list[Any]:

@@ -82,6 +82,16 @@ class LightGBMFamily:
         booster = lgb.train(settings, prepared, num_boost_round=int(params["rounds"]))
         return Fitted(booster, tuple(prepared.feature_name))
 
+    def watch(self, prepared: lgb.Dataset, features: FloatArray, labels: FloatArray) -> lgb.Dataset:
+        return prepared.create_valid(features, labels, params=prepared.params).construct()
+
+    def fit_stopped(self, prepared: lgb.Dataset, watched: lgb.Dataset, params: Mapping[str, Any], seed: int,
+                    patience: int) -> tuple[Fitted, int]:
+        settings = {**_settings(seed), **{key: value for key, value in params.items() if key != "rounds"}}
+        booster = lgb.train(settings, prepared, num_boost_round=int(params["rounds"]), valid_sets=[watched],
+                            callbacks=[lgb.early_stopping(patience, verbose=False)])
+        return Fitted(booster, tuple(prepared.feature_name)), int(booster.current_iteration())
+
     def load(self, path: Path, feature_names: tuple[str, ...]) -> Fitted:
         source = artifact(path, "model.lgb")
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,14 +89,26 @@ class XGBoostFamily:
         return Binned(xgb.QuantileDMatrix(features, label=labels, nthread=1, max_bin=MAX_BIN), feature_names)
 
     def fit_prepared(self, prepared: Binned, params: Mapping[str, Any], seed: int) -> Fitted:
-        settings = {"objective": "binary:logistic", "tree_method": "hist", "max_bin": MAX_BIN, "nthread": 1,
-                    "seed": seed, "verbosity": 0, **{key: value for key, value in params.items() if key != "rounds"}}
-        booster = xgb.Booster(settings, [prepared.rows])  # as xgb.train, without its call-backs in every round
+        booster = xgb.Booster(_settings(params, seed), [prepared.rows])  # as xgb.train, without its call-backs
         for number in range(int(params["rounds"])):
             booster.update(prepared.rows, number)
-        booster.reset()
-        booster.feature_names = list(prepared.feature_names)
-        return Fitted(booster, prepared.feature_names)
+        return _done(booster, prepared)
+
+    def watch(self, prepared: Binned, features: FloatArray, labels: FloatArray) -> xgb.QuantileDMatrix:
+        return xgb.QuantileDMatrix(features, label=labels, nthread=1, max_bin=MAX_BIN, ref=prepared.rows)
+
+    def fit_stopped(self, prepared: Binned, watched: xgb.QuantileDMatrix, params: Mapping[str, Any], seed: int,
+                    patience: int) -> tuple[Fitted, int]:
+        booster = xgb.Booster(_settings(params, seed), [prepared.rows, watched])
+        best, least = 1, math.inf
+        for number in range(int(params["rounds"])):
+            booster.update(prepared.rows, number)
+            loss = float(booster.eval(watched, iteration=number).rsplit(":", 1)[1])
+            if loss < least:
+                best, least = number + 1, loss
+            elif number + 1 - best >= patience:
+                break
+        return _done(booster[:best], prepared), best
 
     def load(self, path: Path, feature_names: tuple[str, ...]) -> Fitted:
         source = artifact(path, "model.ubj")
@@ -108,6 +121,17 @@ class XGBoostFamily:
         check_width(source, booster.num_features(), feature_names)
         booster.feature_names = list(feature_names)
         return Fitted(booster, feature_names)
+
+
+def _settings(params: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    return {"objective": "binary:logistic", "tree_method": "hist", "max_bin": MAX_BIN, "nthread": 1, "seed": seed,
+            "verbosity": 0, **{key: value for key, value in params.items() if key != "rounds"}}
+
+
+def _done(booster: xgb.Booster, prepared: Binned) -> Fitted:
+    booster.reset()
+    booster.feature_names = list(prepared.feature_names)
+    return Fitted(booster, prepared.feature_names)
 
 
 FAMILY = XGBoostFamily()

@@ -182,7 +182,8 @@ def test_columns_are_chosen_one_way_or_as_each_trial_chooses(text: str, found: t
 
 @pytest.mark.parametrize(("text", "words"), [
     ('selection = "genetic"', "search.selection"), ("selection = []", "search.selection"),
-    ('halving = "thirds"', "search.halving"), ("ahead = 0", "search.ahead")])
+    ('halving = "thirds"', "search.halving"), ("ahead = 0", "search.ahead"),
+    ('early_stopping = "often"', "search.early_stopping")])
 def test_a_search_that_cannot_be_made_is_refused(text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(words)):
         parse_line(MINIMAL + text)

@@ -18,7 +18,7 @@ from pipelines.contracts.records import EVIDENCE_COLUMNS, Candidate, Reason, Req
 from pipelines.errors import InsufficientData, StoreUnavailable, TrackingUnavailable, TrainingError
 from pipelines.registry import models, reproduce
 from pipelines.store import Warehouse, ledger, snapshots
-from pipelines.training import produce, record, search, stage
+from pipelines.training import fit, produce, record, search, stage, stopping
 from pipelines.validation import metrics
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.unit.training.conftest import START, make_frame, make_line
@@ -223,6 +223,32 @@ def test_a_halved_search_that_chooses_columns_can_be_followed_and_reproduced(ben
     assert "sentiment_4h" in own.feature_names
     assert len(own.feature_names) < 12
     assert models.score(own, b.frame, b.line, 1).shape == (len(b.frame),)  # a row with all columns
+
+
+def test_a_search_that_stops_early_settles_on_rounds_that_can_be_fitted_again(bench: Callable[..., Bench]) -> None:
+    b = bench(search={**QUICK, "trials": 3, "families": ["lightgbm", "xgboost"], "early_stopping": True})
+    session = b.open()
+    b.search(session)
+    candidate = b.conclude(session)
+    trials = search.records(b.settings.require("optuna_url"), session.study)
+    best = search.best(trials)
+    assert all(len(trial.rounds) == len(trial.fold_losses) for trial in trials)
+    assert 1 <= min(best.rounds) < best.params["rounds"]
+    settled = stopping.settled(best.params, best.rounds)
+    run = b.client.get_run(session.run_id)
+    assert run.data.params["model.rounds"] == str(settled["rounds"])
+    assert run.data.params["early_stopping.most"] == str(best.params["rounds"])
+    assert run.data.params["early_stopping.folds"] == ", ".join(map(str, best.rounds))
+    # What the gate judges was fitted as the model for production is: nothing is watched.
+    data, folds = produce.load(b.warehouse, b.line, session)
+    walked = fit.out_of_sample(data, folds.evidence, candidate.family, settled, session.seed)
+    assert np.array_equal(snapshots.get(b.warehouse, candidate.evidence_digest)["candidate"], walked["candidate"])
+    found = reproduce.reproduce(b.warehouse, b.settings, b.line, 1)
+    model, file = (check for check in found.checks if check.what in ("model content", "model file"))
+    assert (model.same, file.same) == (True, True)
+    again = b.open().warm  # the next search may take as many rounds as this one
+    assert again is not None
+    assert again["params"] == dict(best.params)
 
 
 def test_nothing_is_taken_over_that_was_chosen_on_the_fresh_days(
