@@ -9,7 +9,7 @@ The first places are given: the configuration of an earlier training, if there i
 others are drawn by multivariate TPE, with the parameters of each family as a group of their own (Bergstra et al. 2011;
 Falkner et al. 2018), seeded by the study's seed and the place. Pruner: Wilcoxon's signed-rank test, paired over blocks
 of test rows, against the best trial so far; with ``halving`` also by rank, at the first folds. All have seen the places
-up to ``ahead`` before the trial's own only (``search_rounds``), so the same snapshot has the same winner, however many
+up to ``ahead`` before the trial's own only (``search_places``), so the same snapshot has the same winner, however many
 workers there are.
 """
 
@@ -32,7 +32,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pipelines.errors import TrainingError
 from pipelines.training import families
-from pipelines.training.search_rounds import FINISHED, PLACE, PlaceSampler, before
+from pipelines.training.search_places import FINISHED, PLACE, PlaceSampler, before
 from pipelines.training.search_storage import GRACE, note_params
 from pipelines.training.search_storage import lock as _lock
 from pipelines.training.search_storage import storage as _storage

@@ -16,7 +16,8 @@ SOURCES = sorted(path for room in ("pipelines", "plugins", "dags", "infra") for 
 
 #: vendor → where it may be imported, as path prefixes below the repository
 DOORS = {
-    "optuna": ("pipelines/training/search.py", "pipelines/training/search_rounds.py"),
+    "optuna": ("pipelines/training/search.py", "pipelines/training/search_places.py",
+               "pipelines/training/search_storage.py"),
     "ccxt": ("pipelines/ingest/exchange.py",),
     "feedparser": ("pipelines/ingest/rss.py",),
     "httpx": ("pipelines/ingest/http.py",),
