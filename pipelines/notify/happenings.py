@@ -55,11 +55,16 @@ def _gone(row: Row, detail: Row, house: House) -> Notice:
 
 
 def _late(row: Row, detail: Row, house: House) -> Notice:
+    return late(row["at"], detail, house)
+
+
+def late(at: Any, detail: Row, house: House) -> Notice:
+    """A run that has missed its deadline; the same notice, whoever sees it first."""
     dag, run = str(detail.get("dag")), str(detail.get("run") or "")
     partition = f", partition {detail['partition']}" if detail.get("partition") else ""
     return Notice("late", None, Severity.WARNING, f"{dag} is late", (
         f"Run {run}{partition} should have finished by {instant(str(detail.get('deadline') or '') or None)}.",),
-        late_key(dag, run), row["at"], house.dag(dag, run))
+        f"late:{dag}/{run}", at, house.dag(dag, run))
 
 
 def _task_failed(row: Row, detail: Row, house: House) -> Notice | None:
@@ -81,10 +86,6 @@ def failure(dag: str, run: str, task: str, map_index: Any, error: str, at: Any, 
                   (error, f"Run {run}, try {tries}. Mend the cause, then clear the task."),
                   # A cleared task that fails again has another number of its try.
                   f"task:{dag}/{run}:{task}{piece}:{tries}", at, house.dag(dag, run))
-
-
-def late_key(dag: str, run: str) -> str:
-    return f"late:{dag}/{run}"
 
 
 def _channel(row: Row, detail: Row, house: House) -> Notice:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from pipelines.config import Settings
+from pipelines.config_notify import Notify
 from pipelines.contracts.line import Line
 from pipelines.contracts.notices import Channel, Notice, Severity
 from pipelines.errors import ChannelError, ConfigError
 from pipelines.notify import channels, digest, digest_text
 from pipelines.notify.deliver import Delivered, deliver
-from pipelines.notify.gather import gather
+from pipelines.notify.gather import gather, meant
 from pipelines.notify.wording import House
 from pipelines.store import Warehouse
 from pipelines.store import notices as outbox
@@ -43,7 +44,7 @@ def tell(warehouse: Warehouse, settings: Settings, lines: Mapping[str, Line], *,
     try:
         found = gather(warehouse, house_of(settings, lines), settings.notify, ready, at=at)
         if ready and settings.notify.digest and at.hour >= settings.notify.digest_hour:
-            found += daily_digest(warehouse, lines, list(ready), at=at)
+            found += daily_digest(warehouse, settings, lines, ready, at=at)
         return Round(tuple(found), tuple(
             deliver(warehouse, channel, settings.notify, at=at) for channel in ready.values()))
     finally:
@@ -51,20 +52,22 @@ def tell(warehouse: Warehouse, settings: Settings, lines: Mapping[str, Line], *,
             channel.close()
 
 
-def daily_digest(warehouse: Warehouse, lines: Mapping[str, Line], ready: list[str], *, at: datetime) -> list[str]:
+def daily_digest(warehouse: Warehouse, settings: Settings, lines: Mapping[str, Line], ready: Collection[str], *,
+                 at: datetime) -> list[str]:
     """Write the digest of the last whole day of data, unless today's is written; its key, if it is new."""
     key = f"digest:{at:%Y-%m-%d}"
     with warehouse.begin() as connection:
         if outbox.known(connection, key):
             return []
     made = digest_text.notice(digest.collect(warehouse, lines.values(), digest.data_time(warehouse, at=at)), key)
-    return enqueue(warehouse, made, ready, at=at)
+    with warehouse.begin() as connection:  # whatever is muted: it has a switch of its own
+        return outbox.add(connection, [made], {name: {key} for name in ready}, at=at)
 
 
-def enqueue(warehouse: Warehouse, notice: Notice, ready: list[str], *, at: datetime) -> list[str]:
-    """Put one notice into the outbox for these channels; its key, if it is new."""
+def enter(warehouse: Warehouse, notice: Notice, ready: Collection[str], rules: Notify, *, at: datetime) -> list[str]:
+    """Put one notice into the outbox, for these channels as far as they are to tell it; its key, if it is new."""
     with warehouse.begin() as connection:
-        return outbox.add(connection, [notice], {name: {notice.key} for name in ready}, at=at)
+        return outbox.add(connection, [notice], {name: meant(name, [notice], rules) for name in ready}, at=at)
 
 
 def hello(at: datetime) -> Notice:

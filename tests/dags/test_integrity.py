@@ -18,7 +18,8 @@ from tidemark_airflow.timetables import DailyPartitions
 
 FILES = sorted((ROOT / "dags").glob("*.py"))
 LINES = load_lines(Settings.model_fields["lines_dir"].default)
-SHARED = ("bootstrap", "build_features", "collect", "ingest_market", "ingest_text", "maintain", "score_sentiment")
+SHARED = ("bootstrap", "build_features", "collect", "ingest_market", "ingest_text", "maintain", "notify",
+          "score_sentiment")
 PER_LINE = ("monitor", "predict", "promote", "rollback", "train")
 #: Of a line that learns from texts nothing is predicted day by day, so there is nothing to watch.
 ON_BARS = ("monitor", "predict")
@@ -39,6 +40,7 @@ WAY: dict[str, tuple[set[str], set[str]]] = {
     "rollback_L": (set(), {"champion/L"}),
     "train_L": ({"retrain/L"}, {"candidate/L"}),
     "promote_L": ({"candidate/L"}, {"champion/L"}),
+    "notify": (set(), set()),
     "maintain": (set(), {"retrain/L", "candidate/L", "documents"}),
 }
 
