@@ -7,6 +7,7 @@ takes nothing twice. The first look at a source notes what is there and tells no
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,8 @@ from pipelines.notify import findings, happenings
 from pipelines.notify.wording import House
 from pipelines.store import Warehouse, tables
 from pipelines.store import notices as outbox
+
+log = logging.getLogger(__name__)
 
 OVERLAP = 200
 Row = dict[str, Any]
@@ -49,7 +52,7 @@ def gather(warehouse: Warehouse, house: House, rules: Notify, channels: Collecti
         for name, source in SOURCES.items():
             first = name not in seen
             rows = source.rows(connection, 0 if first else seen[name] - OVERLAP)
-            found = [notice for row in rows for notice in source.say(row, house)]
+            found = [notice for row in rows for notice in _said(name, source, row, house, at)]
             wanted = {} if first else {channel: meant(channel, found, rules) for channel in channels}
             new += outbox.add(connection, found, wanted, at=at)
             outbox.advance(connection, name, _reached(connection, source.table), at=at)
@@ -62,6 +65,17 @@ def meant(channel: str, found: Iterable[Notice], rules: Notify) -> set[str]:
     return {notice.key for notice in found
             if notice.severity.rank >= least and notice.kind not in rules.muted
             and not (notice.kind == "channel" and f" by {channel} " in notice.title)}
+
+
+def _said(name: str, source: Source, row: Row, house: House, at: datetime) -> list[Notice]:
+    """What a row says. One that cannot be read stands in the way of none that come after it, and is told as such."""
+    try:
+        return source.say(row, house)
+    except Exception as error:
+        log.warning("row %s of %s could not be put into words", row.get("id"), name, exc_info=True)
+        return [Notice("notify", None, Severity.WARNING, f"a row of {name} could not be put into words",
+                       (f"Row {row.get('id')} ({type(error).__name__}): look at it in ai_trading.{name}.",),
+                       f"unread:{name}:{row.get('id')}", at)]
 
 
 def _reached(connection: Connection, table: Table) -> int:

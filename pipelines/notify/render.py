@@ -56,8 +56,11 @@ def _text(line: str) -> str:
 
 
 def _section(words: str) -> dict[str, Any]:
-    cut = words if len(words) <= MOST_SECTION else words[:MOST_SECTION - 1].rpartition("\n")[0] + "\n…"
-    return {"type": "section", "text": {"type": "mrkdwn", "text": cut}}
+    if len(words) > MOST_SECTION:
+        whole, _, last = words[:MOST_SECTION - 2].rpartition("\n")
+        # A single long line is cut inside, but not inside of an "&amp;".
+        words = f"{whole}\n…" if whole else f"{last if last.rfind('&') <= last.rfind(';') else last[:last.rfind('&')]}…"
+    return {"type": "section", "text": {"type": "mrkdwn", "text": words}}
 
 
 def _mrkdwn(words: str) -> str:

@@ -47,20 +47,22 @@ def add(connection: Connection, found: Iterable[Notice], channels: Mapping[str, 
     Returns:
         The keys that are new, in order.
     """
-    new = []
-    for item in found:
-        number = connection.execute(insert(notices).values(
-            key=frames.storable(item.key), kind=item.kind, line=item.line, severity=item.severity.value,
-            title=frames.storable(item.title), body=frames.plain(item.body), brief=frames.plain(item.brief),
-            html=frames.storable(item.html) or None, link=item.link or None, event_time=item.event_time, found_at=at)
-            .on_conflict_do_nothing().returning(notices.c.id)).scalar_one_or_none()
-        if number is None:
-            continue
-        new.append(item.key)
-        for channel, wanted in channels.items():
-            if item.key in wanted:
-                connection.execute(insert(deliveries).values(notice_id=number, channel=channel, next_at=at))
-    return new
+    items = {frames.storable(item.key): item for item in found}
+    there = set(connection.execute(select(notices.c.key).where(notices.c.key.in_(list(items)))).scalars())
+    values = [{
+        "key": key, "kind": item.kind, "line": item.line, "severity": item.severity.value,
+        "title": frames.storable(item.title), "body": frames.plain(item.body), "brief": frames.plain(item.brief),
+        "html": frames.storable(item.html) or None, "link": item.link or None, "event_time": item.event_time,
+        "found_at": at} for key, item in items.items() if key not in there]
+    numbers: dict[str, int] = {}
+    for some in _batched(values):
+        query = insert(notices).values(some).on_conflict_do_nothing().returning(notices.c.key, notices.c.id)
+        numbers |= {key: number for key, number in connection.execute(query)}
+    meant = [{"notice_id": number, "channel": channel, "next_at": at}
+             for channel, wanted in channels.items() for key, number in numbers.items() if items[key].key in wanted]
+    for some in _batched(meant):
+        connection.execute(insert(deliveries).values(some))
+    return [items[key].key for key in items if key in numbers]
 
 
 def known(connection: Connection, key: str) -> bool:
@@ -134,6 +136,10 @@ def advance(connection: Connection, source: str, seen: int, *, at: datetime) -> 
     connection.execute(values.on_conflict_do_update(
         index_elements=[notice_cursors.c.source],
         set_={"seen": func.greatest(notice_cursors.c.seen, values.excluded.seen), "looked_at": at}))
+
+
+def _batched(rows: Sequence[dict[str, Any]]) -> list[Sequence[dict[str, Any]]]:
+    return [rows[first:first + BATCH] for first in range(0, len(rows), BATCH)]
 
 
 def _set(connection: Connection, channel: str, ids: Sequence[int], **values: Any) -> None:
