@@ -79,6 +79,7 @@ def list_rows(
 def run(json_output: JsonOption = False) -> None:
     """Note what is new and send what waits, as the DAG `notify` does; exit 1 when a channel is down."""
     from pipelines.notify import tell
+    from pipelines.notify.wording import several
 
     settings = config.settings()
     with open_warehouse() as warehouse:
@@ -86,8 +87,11 @@ def run(json_output: JsonOption = False) -> None:
     if json_output:
         show(done, as_json=True)
     else:
-        show([{"found": len(done.found)}], as_json=False, title="new notices")
-        show(list(done.delivered), as_json=False, title="delivered")
+        out.print(several(len(done.found), "new notice"))
+        for item in done.delivered:
+            out.print(f"{item.channel}: {several(item.messages, 'message')} about {several(item.notices, 'notice')}"
+                      f"{f', {item.held} held back' if item.held else ''}{f'; {item.error}' if item.error else ''}",
+                      markup=False, soft_wrap=True)
     if any(item.error for item in done.delivered):
         raise typer.Exit(1)
 

@@ -143,6 +143,7 @@ def _line(connection: Connection, line: Line, as_of: datetime) -> LineDigest:
     present = ledger.champion(connection, name, as_of=as_of)
     champion = present.version if present else None
     states = standing.standing(connection, line).states
+    known = [candidate.version for candidate in ledger.candidates(connection, name) if candidate.as_of <= as_of]
     made = tables.predictions.c
     predicted = connection.execute(select(func.count()).select_from(tables.predictions).where(
         made.line == name, made.role == "champion", made.available_at >= start, made.available_at < as_of))
@@ -153,7 +154,7 @@ def _line(connection: Connection, line: Line, as_of: datetime) -> LineDigest:
     return LineDigest(
         line=name, title=line.title, champion=champion, since=present.effective_at if present else None,
         challenger=standing.challenger(connection, line, champion, as_of=as_of),
-        awaiting=tuple(version for version, state in states.items() if state is standing.State.AWAITING_APPROVAL),
+        awaiting=tuple(version for version in known if states[version] is standing.State.AWAITING_APPROVAL),
         predictions=int(predicted.scalar_one()), day=_scores(matured[matured["matured_at"] > start]),
         week=_scores(matured),
         checked=_checked(checks[-1]) if checks and checks[-1]["as_of"] > start else None,

@@ -57,7 +57,7 @@ def add(connection: Connection, found: Iterable[Notice], channels: Mapping[str, 
     numbers: dict[str, int] = {}
     for some in _batched(values):
         query = insert(notices).values(some).on_conflict_do_nothing().returning(notices.c.key, notices.c.id)
-        numbers |= {key: number for key, number in connection.execute(query)}
+        numbers |= {row.key: row.id for row in connection.execute(query)}
     meant = [{"notice_id": number, "channel": channel, "next_at": at}
              for channel, wanted in channels.items() for key, number in numbers.items() if items[key].key in wanted]
     for some in _batched(meant):

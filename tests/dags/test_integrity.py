@@ -13,6 +13,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from pipelines.config import ROOT, Settings
 from pipelines.contracts.line import load_lines
+from tidemark_airflow.notifiers import TidemarkNotifier
 from tidemark_airflow.policies import DEFAULT_POOL, ML_POOL, RETRIES, RetryWhenItHelps
 from tidemark_airflow.timetables import DailyPartitions
 
@@ -114,6 +115,8 @@ def test_every_task_has_its_policy(dag: DAG) -> None:
         policy = arguments.get("retry_policy", getattr(task, "retry_policy", None))
         assert isinstance(policy, RetryWhenItHelps), task.task_id
         assert arguments.get("retries", task.retries) == RETRIES
+        told = arguments["on_failure_callback"] if arguments else task.on_failure_callback[0]
+        assert isinstance(told, TidemarkNotifier), task.task_id
         assert task.owner != "airflow"
         assert not arguments.get("multiple_outputs", getattr(task, "multiple_outputs", False)), task.task_id
         assert task.pool == (ML_POOL if task.task_id in HEAVY else DEFAULT_POOL), task.task_id

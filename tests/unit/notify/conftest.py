@@ -94,7 +94,8 @@ class Scene:
         return made
 
     def verdict(self, version: int, outcome: Outcome, champion: int | None = None, as_of: datetime = AS_OF) -> None:
-        said = Verdict(outcome, ("Because.",), "champion", 0.01, 0.0, 0.02, 0.01, 0.01, 9, 99, champion_version=champion)
+        said = Verdict(outcome, ("Because.",), "champion", 0.01, 0.0, 0.02, 0.01, 0.01, 9, 99,
+                       champion_version=champion)
         with self.warehouse.begin() as connection:
             ledger.add_verdict(connection, L, version, said, as_of=as_of, at=self.at)
 

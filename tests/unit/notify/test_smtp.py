@@ -26,8 +26,8 @@ Certificate = tuple[ssl.SSLContext, Path]
 
 
 def notice(key: str = "k1", title: str = "tide_1h: v3 is champion", severity: Severity = Severity.INFO) -> Notice:
-    return Notice("champion", "tide_1h", severity, title, ("It is better: <b>0.01</b> & more.", "", "Änderung"), key, AT,
-                  link="http://127.0.0.1:8080/dags/promote_tide_1h")
+    return Notice("champion", "tide_1h", severity, title, ("It is better: <b>0.01</b> & more.", "", "Änderung"), key,
+                  AT, link="http://127.0.0.1:8080/dags/promote_tide_1h")
 
 
 def channel(server: MailServer, **options: Any) -> SmtpChannel:
