@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Table, func, select
 
 from pipelines.contracts.line import Line
 from pipelines.notify import gather, happenings
-from pipelines.notify.findings import ALARMS, cost, drifted_columns
+from pipelines.notify.findings import ALARMS, cost, drifted_columns, rings
 from pipelines.notify.wording import House, finite
 from pipelines.registry import standing
 from pipelines.store import Warehouse, frames, ledger, tables
@@ -158,7 +158,7 @@ def _line(connection: Connection, line: Line, as_of: datetime) -> LineDigest:
         predictions=int(predicted.scalar_one()), day=_scores(matured[matured["matured_at"] > start]),
         week=_scores(matured),
         checked=_checked(checks[-1]) if checks and checks[-1]["as_of"] > start else None,
-        alarm_days=sum(any(row.get(alarm) for alarm in ALARMS) for row in checks),
+        alarm_days=sum(any(rings(row, alarm) for alarm in ALARMS) for row in checks),
         retraining=_retraining(connection, name, start, as_of),
         verdicts=(*(_judgement(row, "gate", row["outcome"], "effect_low", "effect_high")
                     for row in _between(connection, tables.verdicts, name, start, as_of)),
@@ -195,7 +195,7 @@ def _between(connection: Connection, table: Table, line: str, start: datetime, e
 def _checked(row: dict[str, Any]) -> Checked:
     return Checked(row["as_of"], finite(row["share"]),
                    tuple(str(item.get("column")) for item in drifted_columns(row)[:MOST_COLUMNS]),
-                   tuple(called for alarm, (_, called, _) in ALARMS.items() if row.get(alarm)))
+                   tuple(called for alarm, (_, called, _) in ALARMS.items() if rings(row, alarm)))
 
 
 def _retraining(connection: Connection, line: str, start: datetime, as_of: datetime) -> tuple[Retraining, ...]:

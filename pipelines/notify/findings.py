@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from pipelines.contracts.line import Line
@@ -17,11 +18,12 @@ from pipelines.notify.wording import House, finite, instant, number, several, ve
 from pipelines.registry.standing import enters_shadow
 
 Row = Mapping[str, Any]
-#: Column of a drift report → the kind of its notices, how it is called, how bad it is while it rings.
+#: Column of a drift report (or key of its metrics) → the kind of its notices, how it is called, how bad it is while it
+#: rings.
 ALARMS = {"performance_drift": ("performance", "performance alarm", Severity.CRITICAL),
           "data_drift": ("drift", "data drift alarm", Severity.WARNING),
           "prediction_drift": ("drift", "prediction drift alarm", Severity.WARNING),
-          "label_drift": ("drift", "label drift alarm", Severity.WARNING)}
+          "label_drift": ("drift", "label drift", Severity.INFO)}
 MOST_COLUMNS = 5
 #: Who acts when no person does (see ``registry.shadow``).
 GATE = "gate"
@@ -32,36 +34,58 @@ def of_report(row: Row, house: House) -> list[Notice]:
     was none)."""
     found = []
     for name, (kind, called, severity) in ALARMS.items():
-        now, before = bool(row.get(name)), bool(row.get(f"was_{name}"))
+        now, before = rings(row, name), bool(row.get(f"was_{name}"))
         if now == before:
             continue
         line, turn = row["line"], "begins" if now else "ends"
         watched = f"As of {instant(row['as_of'])}, champion {version(row.get('champion_version'))}."
         said = _performance(row) if name == "performance_drift" else _columns(row) if name == "data_drift" else []
-        since = row.get("metrics", {}).get(f"{name}_since")
+        since = _since(row, name) if now else None
         found.append(Notice(
             kind, line, severity if now else Severity.INFO, f"{line}: {called}" + ("" if now else " is over"),
-            (watched, *([f"Since {instant(since)}."] if since else []), *said),
+            (watched, *([f"Since {since}."] if since else []), *said),
             f"{name}:{line}:{turn}:{row['as_of'].isoformat()}", row["as_of"], house.dag(f"monitor_{line}")))
     return found
 
 
+def rings(row: Row, alarm: str) -> bool:
+    """Whether a report raises an alarm: it is a column of its own, or stands among the metrics."""
+    return bool(row[alarm]) if row.get(alarm) is not None else bool((row.get("metrics") or {}).get(alarm))
+
+
+def _since(row: Row, alarm: str) -> str | None:
+    """The day of the change, where the check names one."""
+    metrics = row.get("metrics") or {}
+    if alarm == "data_drift":
+        return str(metrics["since"])[:10] if metrics.get("since") else None
+    days = finite(metrics.get(f"{alarm.removesuffix('_drift')}_days_ago"))
+    return None if days is None else f"{row['as_of'] - timedelta(days=days):%Y-%m-%d}"
+
+
 def _performance(row: Row) -> list[str]:
     metrics = row.get("metrics") or {}
-    matured = finite(metrics.get("matured"))
-    return [f"Log loss {number(metrics.get('loss_current'), 4)} against {number(metrics.get('loss_reference'), 4)} in "
-            f"its evidence (p {number(metrics.get('loss_p'))}"
-            + (f", {several(int(matured), 'matured prediction')})." if matured else ")."),
-            f"Last days: AUC {number(metrics.get('auc'))}, accuracy {number(metrics.get('accuracy'))}."]
+    matured, promised = finite(metrics.get("matured")), finite(metrics.get("loss_reference"))
+    loss = (f"Log loss {number(metrics.get('loss_current'), 4)} in the last days"
+            + (f", its evidence promised {number(promised, 4)}" if promised is not None else "")
+            + (f" ({several(int(matured), 'matured prediction')})." if matured else "."))
+    return [loss, f"AUC {number(metrics.get('auc'))}, accuracy {number(metrics.get('accuracy'))}."]
 
 
 def _columns(row: Row) -> list[str]:
-    drifted = drifted_columns(row)
-    share = finite(row.get("share"))
-    return [f"{number(100 * share, 0)}% of the columns have drifted." if share is not None else "",
-            *(f"  {item.get('column')}: {item.get('method', 'distance')} {number(item.get('score'))}, limit "
-              f"{number(item.get('threshold'))}" for item in drifted[:MOST_COLUMNS]),
+    drifted, share = drifted_columns(row), finite(row.get("share"))
+    impact = finite((row.get("metrics") or {}).get("impact"))
+    return [*([f"{number(100 * share, 0)}% of the columns have drifted"
+               + (f", {number(100 * impact, 0)}% of what the model looks at." if impact is not None else ".")]
+              if share is not None else []),
+            *(f"  {_column(item)}" for item in drifted[:MOST_COLUMNS]),
             *([f"  and {len(drifted) - MOST_COLUMNS} more"] if len(drifted) > MOST_COLUMNS else [])]
+
+
+def _column(item: Row) -> str:
+    effect = finite(item.get("effect"))
+    moved = f", mean moved by {effect:+.2f} standard deviations" if effect is not None else ""
+    return (f"{item.get('column')}: {item.get('method', 'distance')} {number(item.get('score'))}, limit "
+            f"{number(item.get('threshold'))}{moved}")
 
 
 def drifted_columns(row: Row) -> list[dict[str, Any]]:
@@ -90,7 +114,8 @@ def of_request(row: Row, house: House) -> list[Notice]:
                             (f"Request {row['id']} as of {instant(row['as_of'])} is served. {trained} The gate decides "
                              "what becomes of it.", *cost(row)), f"{key}:served", row["as_of"], page))
     elif row["state"] not in ("pending", "claimed"):
-        found.append(Notice("retrain", line, Severity.WARNING, f"{line}: retraining {row['state']} ({reason})",
+        became = "expired" if str(row.get("detail")).startswith("expired") else row["state"]
+        found.append(Notice("retrain", line, Severity.WARNING, f"{line}: retraining {became} ({reason})",
                             (f"Request {row['id']} as of {instant(row['as_of'])} is closed as {row['state']}; the "
                              "champion stays.", *([f"Cause: {row['detail']}"] if row.get("detail") else []),
                              f"Ask again when it is mended: tidemark train {line} --as-of T."),

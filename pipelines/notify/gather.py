@@ -108,13 +108,18 @@ def _answered(table: Table) -> Callable[[Connection, int], list[Row]]:
 
 
 def _turns(connection: Connection, number: int) -> list[Row]:
-    """Drift reports with which an alarm begins or ends, and what the report before each of them said."""
+    """Drift reports with which an alarm begins or ends, with every alarm of this report (``<alarm>``) and of the one
+    before it (``was_<alarm>``)."""
     table = tables.drift_reports
-    before = {name: func.lag(table.c[name]).over(partition_by=table.c.line, order_by=table.c.as_of).label(f"was_{name}")
-              for name in findings.ALARMS if name in table.c}
-    light = select(table.c.id, *before.values()).subquery()
-    turned = or_(*(table.c[name] != func.coalesce(light.c[f"was_{name}"], False) for name in before))
-    query = select(table, *(light.c[f"was_{name}"] for name in before)).join(light, light.c.id == table.c.id)
+    rings = {name: table.c[name] if name in table.c else func.coalesce(
+        table.c.metrics[name].astext.in_(("1", "1.0", "true")), False) for name in findings.ALARMS}
+    before = {name: func.coalesce(func.lag(column).over(partition_by=table.c.line, order_by=table.c.as_of), False)
+              for name, column in rings.items()}
+    light = select(table.c.id, *(column.label(name) for name, column in rings.items()),
+                   *(column.label(f"was_{name}") for name, column in before.items())).subquery()
+    turned = or_(*(light.c[name] != light.c[f"was_{name}"] for name in rings))
+    alarms = [column for name, column in light.c.items() if name != "id" and name not in table.c]
+    query = select(table, *alarms).join(light, light.c.id == table.c.id)
     return _plain(connection, query.where(table.c.id > number, turned).order_by(table.c.line, table.c.as_of))
 
 

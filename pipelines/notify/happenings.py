@@ -40,18 +40,28 @@ def _expired(row: Row, detail: Row, house: House) -> Notice:
 
 
 def _waiting(row: Row, detail: Row, house: House) -> Notice:
-    since = detail.get("requested_at") or detail.get("since")
+    since, expires = detail.get("requested_at"), detail.get("expires_at")
+    left = [f"It expires at {instant(expires)}."] if expires else []
     return Notice("retrain", row.get("line"), Severity.CRITICAL, f"{row.get('line')}: nobody serves a retrain request",
                   (f"Request {detail.get('request')} has been waiting since {instant(since)}.",
-                   f"Is the DAG train_{row.get('line')} paused, or its pool full?", *_rest(detail)),
+                   f"Is the DAG train_{row.get('line')} paused, or its pool full?", *left),
                   f"event:{row['id']}", row["at"], house.dag(f"train_{row.get('line')}"))
 
 
-def _gone(row: Row, detail: Row, house: House) -> Notice:
+def _in_vain(row: Row, detail: Row, house: House) -> Notice | None:
+    """The verdict itself is told already; that it came again, and what the policy does then, is news."""
+    if not isinstance(detail.get("in_a_row"), int) or detail["in_a_row"] < 2:
+        return None
     line = row.get("line")
-    return Notice("retrain", line, Severity.WARNING, f"{line}: a retrain request expired unserved",
-                  (f"Request {detail.get('request')}.", *_rest(detail)), f"event:{row['id']}", row["at"],
-                  house.dag(f"train_{line}"))
+    return Notice("verdict", line, Severity.INFO, f"{line}: not better for the {detail['in_a_row']}. time in a row",
+                  tuple(_rest(detail)), f"event:{row['id']}", row["at"], house.dag(f"promote_{line}"))
+
+
+def _over_budget(row: Row, detail: Row, house: House) -> Notice:
+    line = row.get("line")
+    return Notice("retrain", line, Severity.WARNING, f"{line}: the budget for retraining is spent",
+                  (*_rest(detail), f"Nothing is trained until {instant(detail.get('until'))}; a person can force it."),
+                  f"event:{row['id']}", row["at"], house.dag(f"train_{line}"))
 
 
 def _late(row: Row, detail: Row, house: House) -> Notice:
@@ -99,7 +109,7 @@ def _channel(row: Row, detail: Row, house: House) -> Notice:
 
 def _rest(detail: Row) -> list[str]:
     """What else an event of another version says in words."""
-    return [str(detail[name]) for name in ("what", "reason", "text") if detail.get(name)]
+    return [str(detail[name]) for name in ("text", "reason") if detail.get(name)]
 
 
 #: Kind of the event → its notice.
@@ -107,8 +117,8 @@ EVENTS: dict[str, Callable[[Row, Row, House], Notice | None]] = {
     "stale": _stale,
     "claim_expired": _expired,
     "request_waiting": _waiting,
-    "request_escalated": _waiting,
-    "request_expired": _gone,
+    "retrain_not_better": _in_vain,
+    "retrain_over_budget": _over_budget,
     "late": _late,
     "task_failed": _task_failed,
     "channel_down": _channel,

@@ -28,11 +28,11 @@ class House:
         return line in self.lines and self.lines[line].gate.approval == "human"
 
 
-def instant(value: datetime | str | None) -> str:
-    """A time in UTC to the minute."""
-    if value is None:
-        return "an unknown time"
-    return value[:16].replace("T", " ") + " UTC" if isinstance(value, str) else f"{value:%Y-%m-%d %H:%M} UTC"
+def instant(value: object) -> str:
+    """A time in UTC to the minute; a text (out of JSON) is ISO 8601 of UTC already."""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M} UTC"
+    return f"{value[:16].replace('T', ' ')} UTC" if isinstance(value, str) and value else "an unknown time"
 
 
 def number(value: Any, digits: int = 3) -> str:

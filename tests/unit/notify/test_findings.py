@@ -20,11 +20,12 @@ AUTO = House({L: make_line()}, "http://air.example")
 HUMAN = House({L: make_line(gate={"approval": "human"})}, "http://air.example")
 NEVER = House({L: make_line(gate={"shadow": {"when": "never"}})})
 QUIET = {"data_drift": False, "prediction_drift": False, "performance_drift": False}
+BEFORE = (*QUIET, "label_drift")
 
 
 def report(before: dict[str, bool] | None = None, **now: Any) -> dict[str, Any]:
     return {"id": 1, "line": L, "as_of": AS_OF, "champion_version": 3, "share": 0.34, "columns": [], "metrics": {},
-            "rows": 168, **QUIET, **{f"was_{name}": (before or {}).get(name) for name in QUIET}, **now}
+            "rows": 168, **QUIET, **{f"was_{name}": (before or {}).get(name) for name in BEFORE}, **now}
 
 
 def request(**more: Any) -> dict[str, Any]:
@@ -58,6 +59,9 @@ def said(notices: list[Notice]) -> list[tuple[str, str, str]]:
     ({"prediction_drift": True}, {"performance_drift": True}, [
         ("performance", "critical", "direction_1h: performance alarm"),
         ("drift", "info", "direction_1h: prediction drift alarm is over")]),
+    (None, {"metrics": {"label_drift": 1.0}}, [("drift", "info", "direction_1h: label drift")]),
+    ({"label_drift": True}, {"metrics": {"label_drift": 0.0}}, [
+        ("drift", "info", "direction_1h: label drift is over")]),
 ])
 def test_an_alarm_is_told_when_it_begins_and_when_it_ends(before: Any, now: Any, expected: Any) -> None:
     assert said(findings.of_report(report(before, **now), AUTO)) == expected
@@ -73,12 +77,22 @@ def test_an_alarm_says_how_far_and_which_columns() -> None:
         "  c4: ks 4.000, limit 1.000", "  and 2 more")
     assert drift.link == "http://air.example/dags/monitor_direction_1h"
     metrics = {"loss_current": 0.7123, "loss_reference": 0.6891, "loss_p": 0.002, "matured": 504.0, "auc": 0.49,
-               "accuracy": None, "performance_drift_since": "2024-02-27T00:00:00+00:00"}
+               "accuracy": None, "performance_days_ago": 3.5}
     (loss,) = findings.of_report(report(performance_drift=True, metrics=metrics), AUTO)
     assert loss.body[1:] == (
-        "Since 2024-02-27 00:00 UTC.",
-        "Log loss 0.7123 against 0.6891 in its evidence (p 0.002, 504 matured predictions).",
-        "Last days: AUC 0.490, accuracy -.")
+        "Since 2024-02-26.",
+        "Log loss 0.7123 in the last days, its evidence promised 0.6891 (504 matured predictions).",
+        "AUC 0.490, accuracy -.")
+
+
+def test_what_a_richer_report_knows_is_told_too() -> None:
+    columns = [{"column": "rsi", "method": "ks", "score": 2.0, "threshold": 1.0, "drifted": True, "effect": -1.234,
+                "since": "2024-02-20", "importance": 0.2, "of another version": {}}]
+    metrics = {"since": "2024-02-20T00:00:00+00:00", "impact": 0.21, "streak": 3.0, "unusual": []}
+    (drift,) = findings.of_report(report(data_drift=True, columns=columns, metrics=metrics), AUTO)
+    assert drift.body[1:] == (
+        "Since 2024-02-20.", "34% of the columns have drifted, 21% of what the model looks at.",
+        "  rsi: ks 2.000, limit 1.000, mean moved by -1.23 standard deviations")
 
 
 @pytest.mark.parametrize(("row", "expected"), [
@@ -88,8 +102,9 @@ def test_an_alarm_says_how_far_and_which_columns() -> None:
                                ("info", "direction_1h: retrained (data_drift)", "request:7:served")]),
     (request(state="failed"), [("info", "direction_1h: retraining requested (data_drift)", "request:7:asked"),
                                ("warning", "direction_1h: retraining failed (data_drift)", "request:7:failed")]),
-    (request(state="expired"), [("info", "direction_1h: retraining requested (data_drift)", "request:7:asked"),
-                                ("warning", "direction_1h: retraining expired (data_drift)", "request:7:expired")]),
+    (request(state="failed", detail="expired: nobody has served it"), [
+        ("info", "direction_1h: retraining requested (data_drift)", "request:7:asked"),
+        ("warning", "direction_1h: retraining expired (data_drift)", "request:7:failed")]),
 ])
 def test_a_request_is_told_when_made_and_when_closed(row: Any, expected: Any) -> None:
     found = findings.of_request(row, AUTO)
@@ -172,8 +187,12 @@ def test_another_champion_is_told(action: str, actor: str, previous: int | None,
      ("retrain", "warning", "direction_1h: the training died, its request waits again")),
     (event("request_waiting", L, request=7, requested_at="2024-03-01T00:00:00+00:00"),
      ("retrain", "critical", "direction_1h: nobody serves a retrain request")),
-    (event("request_expired", L, request=7), ("retrain", "warning",
-                                              "direction_1h: a retrain request expired unserved")),
+    (event("retrain_over_budget", L, until="2024-04-01T00:00:00+00:00", text="8 of 8 runs this month."),
+     ("retrain", "warning", "direction_1h: the budget for retraining is spent")),
+    (event("retrain_not_better", L, version=4, in_a_row=1, text="v4 is not better"), None),
+    (event("retrain_not_better", L, version=4, in_a_row=3, text="v4 is not better"),
+     ("verdict", "info", "direction_1h: not better for the 3. time in a row")),
+    (event("request_expired", L, request=7, reason="nobody"), None),  # the request's own row tells it
     (event("channel_down", channel="smtp", error="no"), ("channel", "warning",
                                                          "notifications by smtp do not get through")),
     (event("channel_up", channel="smtp"), ("channel", "info", "notifications by smtp get through again")),
@@ -201,7 +220,8 @@ def test_a_failure_is_told_when_it_is_final(run: str, tries: int, retryable: boo
 JSON = st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=8), lambda inner: st.lists(
     inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3), max_leaves=8)
 KNOWN = st.sampled_from(["kind", "series", "age_hours", "deadline_hours", "dag", "run", "partition", "deadline", "task",
-                         "request", "requested_at", "expiries", "channel", "error", "claimed_by", "what"])
+                         "request", "requested_at", "expires_at", "expiries", "channel", "error", "claimed_by", "text",
+                         "until", "in_a_row"])
 
 
 @given(st.sampled_from(sorted(happenings.EVENTS)), st.dictionaries(KNOWN, JSON, max_size=6))

@@ -154,6 +154,12 @@ def test_a_check_that_is_made_again_or_out_of_order_rings_once(scene: Scene) -> 
     assert scene.gather() == [f"data_drift:{L}:ends:{(AS_OF + 4 * DAY).isoformat()}"]
 
 
+def test_an_alarm_among_the_metrics_is_told_like_the_others(scene: Scene) -> None:
+    for day, value in enumerate((0.0, 1.0, 1.0, 0.0)):
+        scene.report(AS_OF + day * DAY, metrics={"label_drift": value})
+    assert [key.split(":")[2] for key in scene.gather()] == ["begins", "ends"]
+
+
 def test_a_row_that_nobody_understands_stops_nothing(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     scene.event("task_failed", run="a/b", task="c", error="d", retryable=None, **{"try": "many"})
     scene.stale(1)
