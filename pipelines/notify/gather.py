@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, func, or_, select
+from sqlalchemy import Connection, Select, Table, case, exists, func, or_, select
 
 from pipelines.config_notify import Notify
 from pipelines.contracts.notices import Notice, Severity
@@ -50,12 +50,12 @@ def gather(warehouse: Warehouse, house: House, rules: Notify, channels: Collecti
     with warehouse.begin() as connection:
         seen = outbox.cursors(connection)
         for name, source in SOURCES.items():
-            first = name not in seen
+            first, reached = name not in seen, _reached(connection, source.table)
             rows = source.rows(connection, 0 if first else seen[name] - OVERLAP)
             found = [notice for row in rows for notice in _said(name, source, row, house, at)]
             wanted = {} if first else {channel: meant(channel, found, rules) for channel in channels}
             new += outbox.add(connection, found, wanted, at=at)
-            outbox.advance(connection, name, _reached(connection, source.table), at=at)
+            outbox.advance(connection, name, reached, at=at)
     return new
 
 
@@ -99,10 +99,13 @@ def _after(table: Table) -> Callable[[Connection, int], list[Row]]:
 
 
 def _answered(table: Table) -> Callable[[Connection, int], list[Row]]:
-    """Rows about a version, with what people have said about it by now."""
-    said = tables.approvals
-    answer = (select(said.c.approved).where(said.c.line == table.c.line, said.c.version == table.c.version)
-              .order_by(said.c.id.desc()).limit(1).scalar_subquery().label("answered"))
+    """Rows about a version, with what people have said about it by now. A version that was champion needs no answer:
+    a line that asks people from today on does not ask about what happened before."""
+    said, done = tables.approvals, tables.promotions
+    latest = (select(said.c.approved).where(said.c.line == table.c.line, said.c.version == table.c.version)
+              .order_by(said.c.id.desc()).limit(1).scalar_subquery())
+    promoted = exists().where(done.c.line == table.c.line, done.c.version == table.c.version)
+    answer = case((promoted, True), else_=latest).label("answered")
     return lambda connection, number: _plain(
         connection, select(table, answer).where(table.c.id > number).order_by(table.c.id))
 

@@ -43,7 +43,7 @@ def tell(warehouse: Warehouse, settings: Settings, lines: Mapping[str, Line], *,
     ready = channels.configured(settings, at=at) if through is None else through
     try:
         found = gather(warehouse, house_of(settings, lines), settings.notify, ready, at=at)
-        if ready and settings.notify.digest and at.hour >= settings.notify.digest_hour:
+        if ready and lines and settings.notify.digest and at.hour >= settings.notify.digest_hour:
             found += daily_digest(warehouse, settings, lines, ready, at=at)
         return Round(tuple(found), tuple(
             deliver(warehouse, channel, settings.notify, at=at) for channel in ready.values()))

@@ -17,6 +17,7 @@ from tidemark_airflow.context import Work, describe, tell
 
 if TYPE_CHECKING:
     from pipelines.config import Settings
+    from pipelines.contracts.line import Line
     from pipelines.contracts.notices import Notice
 
 log = logging.getLogger(__name__)
@@ -31,13 +32,25 @@ def send_round(w: Work) -> Any:
     """
     from pipelines.notify.tell import tell as round_of
 
-    done = round_of(w.warehouse, with_connections(w.settings), w.lines(), at=w.at)
+    done = round_of(w.warehouse, with_connections(w.settings), lines_of(w.settings), at=w.at)
     for item in done.delivered:
         if item.error:
             log.warning("%s: %s", item.channel, item.error)
     return tell("notifications", {"found": len(done.found), **{
         item.channel: {"messages": item.messages, "notices": item.notices, "held": item.held, "error": item.error}
         for item in done.delivered}})
+
+
+def lines_of(settings: Settings) -> dict[str, Line]:
+    """Every line by name; none while one of their files is refused, for that is what people have to be told."""
+    from pipelines.contracts.line import load_lines
+    from pipelines.errors import ConfigError
+
+    try:
+        return load_lines(settings.lines_dir)
+    except ConfigError as error:
+        log.warning("the lines cannot be read, so notices say less: %s", error)
+        return {}
 
 
 def with_connections(settings: Settings, find: Callable[[str], Any] | None = None) -> Settings:
@@ -115,11 +128,10 @@ class TidemarkNotifier(BaseNotifier):
 
     def notice(self, context: Mapping[str, Any], settings: Settings, at: Any) -> Notice | None:
         """What is told; None for a failure of the DAG that would have to tell it."""
-        from pipelines.contracts.line import load_lines
         from pipelines.contracts.notices import Notice, Severity
         from pipelines.notify import happenings, tell
 
-        house = tell.house_of(settings, load_lines(settings.lines_dir))
+        house = tell.house_of(settings, lines_of(settings))
         ti, deadline = context.get("ti"), context.get("deadline")
         dag, run = _run(context.get("dag_run"), ti)
         if dag == happenings.OWN:

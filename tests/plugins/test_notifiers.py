@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -116,6 +117,17 @@ def test_without_a_warehouse_it_is_sent_from_here(offline: Settings, hook: HookS
 def test_the_dag_that_tells_does_not_tell_of_itself(hooked: Settings) -> None:
     TidemarkNotifier()(context(dag=happenings.OWN))
     assert listed(hooked) == []
+
+
+def test_a_line_that_cannot_be_read_silences_nobody(hooked: Settings, hook: HookServer, in_task: Callable[..., Any],
+                                                    monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "broken.toml").write_text("name = ", encoding="utf-8")
+    monkeypatch.setattr(config, "settings", lambda: hooked.model_copy(update={"lines_dir": tmp_path}))
+    TidemarkNotifier()(context("maintain", "reconcile", ConfigError("broken.toml is refused")))
+    in_task("notify")
+    with work() as w:
+        notifiers.send_round(w)
+    assert [taken["text"] for taken in hook.taken] == ["maintain: reconcile[1] failed"]
 
 
 def test_a_channel_that_is_down_does_not_fail_the_round(hooked: Settings, hook: HookServer, in_task: Callable[..., Any],

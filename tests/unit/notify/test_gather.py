@@ -11,8 +11,10 @@ import pytest
 from pipelines.config_notify import Notify
 from pipelines.contracts.records import Action, Outcome, RequestState
 from pipelines.notify import gather
+from pipelines.notify.wording import House
 from pipelines.store import Warehouse, events, ledger, notices
 from tests.unit.notify.conftest import AS_OF, DAY, L, Memory, Scene
+from tests.unit.registry.world import make_line
 
 
 def test_the_ledger_and_the_reports_are_told_in_order(scenes: Callable[..., Scene]) -> None:
@@ -56,6 +58,17 @@ def test_people_are_asked_once_and_not_when_they_have_answered(scenes: Callable[
         ledger.decide_approval(connection, L, 1, True, "ann", "fine", at=scene.at)
     assert [key.split(":")[0] + ":" + key.split(":")[-1] for key in scene.gather()] == [
         "verdict:approval", "approval:1"]
+    assert scene.gather() == []
+
+
+def test_a_line_that_asks_from_today_on_does_not_ask_about_yesterday(scenes: Callable[..., Scene]) -> None:
+    scene = scenes()
+    for version in (1, 2):
+        scene.candidate(version)
+        scene.verdict(version, Outcome.PROMOTE, champion=version - 1 or None)
+        scene.promote(version, version - 1 or None)
+    assert len(scene.gather()) == 2
+    scene.house = House({L: make_line(gate={"approval": "human"})})
     assert scene.gather() == []
 
 
