@@ -14,8 +14,9 @@ from pipelines.contracts.notices import Notice, Severity
 from pipelines.store import frames
 from pipelines.store.tables import deliveries, notice_cursors, notices
 
-#: So many waiting deliveries of a channel are looked at in one go; folding makes few messages of them.
-BATCH = 500
+#: So many waiting deliveries of a channel are looked at in one go (folding makes few messages of them), and so many rows
+#: are written by one statement.
+MOST_WAITING, BATCH = 10_000, 500
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def claim(connection: Connection, channel: str, *, at: datetime) -> list[Waiting
     rows = connection.execute(
         select(notices, deliveries.c.attempts).join(deliveries, deliveries.c.notice_id == notices.c.id)
         .where(deliveries.c.channel == channel, deliveries.c.state == "waiting", deliveries.c.next_at <= at)
-        .order_by(notices.c.id).limit(BATCH).with_for_update(skip_locked=True, of=deliveries))
+        .order_by(notices.c.id).limit(MOST_WAITING).with_for_update(skip_locked=True, of=deliveries))
     return [Waiting(row.id, _notice(row), row.attempts) for row in rows]
 
 
