@@ -44,9 +44,9 @@ def brief(digest: Digest) -> list[str]:
 def html(digest: Digest) -> str:
     """A table of figures, and below it what happened. Only text of ours and escaped text of others."""
     rows = [_row("th", ["line", "champion", "challenger", "predictions", "day", "week", "drift"])]
-    rows += [_row("td", [line.line, _champion(line), version(line.challenger) if line.challenger else "-",
-                         f"{line.predictions:,}", _scores(line.day), _scores(line.week), _drift(line)])
-             for line in digest.lines]
+    rows += [_row("td", [line.line, _champion(line).removeprefix("champion "),
+                         version(line.challenger) if line.challenger else "-", f"{line.predictions:,}",
+                         _scores(line.day), _scores(line.week), _drift(line)]) for line in digest.lines]
     happened = [f"{line.line}: {words}" for line in digest.lines for words in _happened(line)]
     return "".join([
         '<table style="border-collapse:collapse;font-size:14px">', *rows, "</table>",

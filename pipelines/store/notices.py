@@ -14,8 +14,8 @@ from pipelines.contracts.notices import Notice, Severity
 from pipelines.store import frames
 from pipelines.store.tables import deliveries, notice_cursors, notices
 
-#: So many waiting deliveries of a channel are looked at in one go (folding makes few messages of them), and so many rows
-#: are written by one statement.
+#: So many waiting deliveries of a channel are looked at in one go (folding makes few messages of them), and so many
+#: rows are written by one statement.
 MOST_WAITING, BATCH = 10_000, 500
 
 

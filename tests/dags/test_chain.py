@@ -233,6 +233,6 @@ def test_a_training_that_cannot_work_fails_at_once_and_says_why(
     state, detail = world.one("SELECT state, detail FROM ai_trading.retrain_requests ORDER BY id DESC LIMIT 1")
     assert state == "failed"
     assert "InsufficientData" in detail
-    assert maintain["rung"] == []
     kind, line, title = world.one("SELECT kind, line, title FROM ai_trading.notices WHERE key LIKE 'task:%%'")
     assert (kind, line, title) == ("task_failed", LINE, f"train_{LINE}: open_training failed")  # by its own callback
+    assert maintain["rung"] == []
