@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,11 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.config_notify import Notify
+from pipelines.config_notify import Notify, Webhook
 from pipelines.contracts.notices import Notice
 from pipelines.errors import ChannelError, ChannelUnavailable
 from pipelines.notify import deliver as module
+from pipelines.notify.webhook import WebhookChannel
 from pipelines.store import Warehouse, events, notices
+from tests.fixtures.mailbox import HookServer
 from tests.unit.notify.conftest import Killed, Memory, Scene, swept
 
 
@@ -80,6 +85,31 @@ def test_killed_between_send_and_record_it_is_sent_again_and_nothing_else(scene:
         scene.deliver(post)
     scene.deliver(post)
     assert post.keys == [keys[0], keys[1], keys[1], keys[2]]
+
+
+def test_a_process_that_dies_behind_the_send_leaves_nothing_locked_or_lost(scene: Scene, hook: HookServer) -> None:
+    """SIGKILL, as an out-of-memory killer does it: the webhook has the message, the warehouse does not know."""
+    for number in range(2):
+        scene.stale(number)
+    scene.gather("webhook")
+    url = scene.warehouse.engine.url.render_as_string(hide_password=False)
+    child = os.fork()
+    if child == 0:  # in the child, no fixture may be torn down
+        try:
+            mortal = WebhookChannel(Webhook(url=hook.url))
+            send = mortal.send
+            mortal.send = lambda notice: (send(notice), os.kill(os.getpid(), signal.SIGKILL))[0]  # type: ignore
+            module.deliver(Warehouse(url, "unused"), mortal, scene.rules, at=scene.at)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert state(scene) == {"waiting": 2}
+    give_up = time.monotonic() + 10
+    while state(scene) == {"waiting": 2} and time.monotonic() < give_up:  # the server has to notice the death first
+        module.deliver(scene.warehouse, WebhookChannel(Webhook(url=hook.url)), scene.rules, at=scene.at)
+    assert state(scene) == {"sent": 2}
+    assert [taken["text"] for taken in hook.taken] == [
+        f"bars of S{number} went silent" for number in (0, 0, 1)]
 
 
 def test_two_rounds_at_once_share_nothing(scene: Scene) -> None:
