@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validat
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
+from pipelines import config_notify
 from pipelines import config_sources as sources
 from pipelines.errors import ConfigError
 
@@ -76,7 +77,8 @@ class Quality(BaseModel):
 class Settings(BaseSettings):
     """Settings of one process; see ``.env.example`` for each with its meaning."""
 
-    model_config = SettingsConfigDict(env_prefix="TIDEMARK_", env_nested_delimiter="__", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="TIDEMARK_", env_nested_delimiter="__", extra="ignore", frozen=True,
+                                      hide_input_in_errors=True)
 
     home: Path = ROOT / ".tidemark"
     lines_dir: Path = ROOT / "mlflow" / "lines"
@@ -110,6 +112,10 @@ class Settings(BaseSettings):
     replay: sources.Replay = sources.Replay()
 
     quality: Quality = Quality()
+
+    notify: config_notify.Notify = config_notify.Notify()
+    smtp: config_notify.Smtp = config_notify.Smtp()
+    webhook: config_notify.Webhook = config_notify.Webhook()
 
     # Weights of sources in the sentiment aggregates before anything is learned about them, by name or kind.
     credibility: dict[str, Annotated[float, Field(ge=0.25, le=2)]] = Field(default_factory=dict)

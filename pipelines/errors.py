@@ -84,3 +84,20 @@ class TrackingUnavailable(TidemarkError):
     """The MLflow server cannot be reached right now."""
 
     retryable = True
+
+
+class ChannelError(TidemarkError):
+    """A channel of notifications refuses: wrong address, refused credentials, a message it does not take."""
+
+
+class ChannelUnavailable(ChannelError):
+    """A channel cannot be reached right now; what it was to tell is kept and sent later.
+
+    ``wait``: seconds that its server asked for; None: it did not say.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait

@@ -13,6 +13,7 @@ from pipelines.cli import (
     calibrate,
     features,
     mood,
+    notify,
     provenance,
     quality,
     quarantine,
@@ -43,6 +44,7 @@ texts.register(app)
 sentiment_report.register(app)
 quality.register(app)
 mood.register(app)
+notify.register(app)
 app.add_typer(features.app, name="features")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(calibrate.app, name="calibrate")

@@ -184,3 +184,16 @@ gaps = _table(
     "gaps", {"kind": "str", "series": "str", "start": "time"},
     {"end": "time", "missing": "int", "open_ended": "bool", "found_at": "time", "closed_at": "time?"},
     Index("gaps_open", "kind", "series", postgresql_where=text("closed_at IS NULL")))
+
+notices = _ledger_table(
+    "notices",
+    {"key": "str", "kind": "str", "line": "str?", "severity": "str", "title": "str", "body": "json", "brief": "json",
+     "html": "str?", "link": "str?", "event_time": "time", "found_at": "time"},
+    UniqueConstraint("key", name="notices_key_key"), Index("notices_found_at", "found_at"))
+deliveries = _table(
+    "deliveries", {"notice_id": "big", "channel": "str"},
+    {"state": "str", "folded": "bool", "attempts": "int", "next_at": "time", "sent_at": "time?", "error": "str?"},
+    ForeignKeyConstraint(["notice_id"], [f"{SCHEMA}.notices.id"]),
+    Index("deliveries_waiting", "channel", "next_at", postgresql_where=text("state = 'waiting'")),
+    Index("deliveries_sent_at", "channel", "sent_at"))
+notice_cursors = _table("notice_cursors", {"source": "str"}, {"seen": "big", "looked_at": "time"})

@@ -58,30 +58,42 @@ def fields(name: str, found: Any) -> dict[str, Any]:
 
     said: dict[str, Any] = {}
     if found.host:
-        said["url"] = _url(found.host, found.schema, found.port)
+        said["url"] = url(found.host, found.schema, found.port)
     for value, names, part in ((found.login, LOGINS, "login"), (found.password, PASSWORDS, "password")):
         if not value:
             continue
         if name not in names:
             raise ConfigError(f"the Connection {PREFIX}{name} has a {part}, but the source {name} knows none; empty it")
         said[names[name]] = value
+    return {**said, **extra(name, found)}
+
+
+def extra(name: str, found: Any) -> Mapping[str, Any]:
+    """The ``extra`` of a Connection: settings by their names.
+
+    Raises:
+        ConfigError: it is no JSON object.
+    """
+    from pipelines.errors import ConfigError
+
     try:
-        extra = json.loads(found.extra or "{}")
+        said = json.loads(found.extra or "{}")
     except ValueError:
-        extra = None
-    if not isinstance(extra, Mapping):
+        said = None
+    if not isinstance(said, Mapping):
         raise ConfigError(f"the extra of the Connection {PREFIX}{name} is no JSON object; write "
                           '{"query": "..."} or leave it empty') from None
-    return {**said, **extra}
+    return said
 
 
-def _url(host: str, schema: str | None, port: int | None) -> str:
+def url(host: str, schema: str | None, port: int | None) -> str:
+    """The address that host, schema (default: https) and port of a Connection mean."""
     base = host if "://" in host else f"{schema or 'https'}://{host}"
     return f"{base}:{port}" if port else base
 
 
-def filled(name: str, group: Any, said: Mapping[str, Any]) -> Any:
-    """A source's settings with these fields replaced, checked as those of the environment are.
+def filled(name: str, group: Any, said: Mapping[str, Any], what: str = "source") -> Any:
+    """The settings of a source (or ``what`` it is) with these fields replaced, checked as those of the environment are.
 
     Raises:
         ConfigError
@@ -92,7 +104,7 @@ def filled(name: str, group: Any, said: Mapping[str, Any]) -> Any:
 
     known = type(group).model_fields
     if strange := sorted(set(said) - set(known)):
-        raise ConfigError(f"the Connection {PREFIX}{name} says {', '.join(strange)}, which the source {name} has no "
+        raise ConfigError(f"the Connection {PREFIX}{name} says {', '.join(strange)}, which the {what} {name} has no "
                           f"setting for; it has {', '.join(known)}")
     try:
         return type(group).model_validate({**{field: getattr(group, field) for field in known}, **said})

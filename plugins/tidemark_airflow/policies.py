@@ -9,6 +9,7 @@ from airflow.sdk import DeadlineAlert, DeadlineReference, RetryDecision, RetryPo
 
 from tidemark_airflow.alerts import record_lateness
 from tidemark_airflow.lines import LineInfo
+from tidemark_airflow.notifiers import TidemarkNotifier
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -50,9 +51,9 @@ class RetryWhenItHelps(RetryPolicy):
 
 
 def task_defaults(owner: str = "tidemark", pool: str = DEFAULT_POOL) -> dict[str, Any]:
-    """``default_args`` of a DAG."""
+    """``default_args`` of a DAG. The callback also hears of tasks that were killed and could write nothing down."""
     return {"owner": owner, "retries": RETRIES, "retry_delay": FIRST_DELAY, "retry_policy": RetryWhenItHelps(),
-            "pool": pool}
+            "pool": pool, "on_failure_callback": TidemarkNotifier()}
 
 
 def dag_defaults(dag_id: str, *, title: str, doc: str | None, tags: set[str], line: LineInfo | None = None,

@@ -68,7 +68,7 @@ STEPS: list[tuple[str, dict[str, Any]]] = [
     (f"promote_{LINE}", {}),
     ("ingest_market", DAY), ("ingest_text", DAY), ("score_sentiment", DAY), ("build_features", DAY),
     (f"predict_{LINE}", DAY), (f"monitor_{LINE}", DAY),
-    ("maintain", {}),
+    ("maintain", {}), ("notify", {}),
 ]
 AGAIN = [step for step in STEPS if step[0].startswith(("ingest", "score", "build", "predict", "monitor"))]
 TOO_EARLY = [(f"train_{LINE}", {"as_of": (START + timedelta(days=3)).isoformat()}), ("maintain", {})]
@@ -172,6 +172,7 @@ def test_each_dag_succeeds(played: dict[str, dict[str, Any]], dag_id: str) -> No
     (f"predict_{LINE}", [f"predictions/{LINE}@2024-02-10"]),
     (f"monitor_{LINE}", []),
     ("maintain", []),
+    ("notify", []),
 ])
 def test_each_dag_rings_its_bell_for_its_partition(played: dict[str, dict[str, Any]], dag_id: str,
                                                    rung: list[str]) -> None:
@@ -232,4 +233,6 @@ def test_a_training_that_cannot_work_fails_at_once_and_says_why(
     state, detail = world.one("SELECT state, detail FROM ai_trading.retrain_requests ORDER BY id DESC LIMIT 1")
     assert state == "failed"
     assert "InsufficientData" in detail
+    kind, line, title = world.one("SELECT kind, line, title FROM ai_trading.notices WHERE key LIKE 'task:%%'")
+    assert (kind, line, title) == ("task_failed", LINE, f"train_{LINE}: open_training failed")  # by its own callback
     assert maintain["rung"] == []

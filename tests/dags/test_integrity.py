@@ -13,12 +13,14 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from pipelines.config import ROOT, Settings
 from pipelines.contracts.line import load_lines
+from tidemark_airflow.notifiers import TidemarkNotifier
 from tidemark_airflow.policies import DEFAULT_POOL, ML_POOL, RETRIES, RetryWhenItHelps
 from tidemark_airflow.timetables import DailyPartitions
 
 FILES = sorted((ROOT / "dags").glob("*.py"))
 LINES = load_lines(Settings.model_fields["lines_dir"].default)
-SHARED = ("bootstrap", "build_features", "collect", "ingest_market", "ingest_text", "maintain", "score_sentiment")
+SHARED = ("bootstrap", "build_features", "collect", "ingest_market", "ingest_text", "maintain", "notify",
+          "score_sentiment")
 PER_LINE = ("monitor", "predict", "promote", "rollback", "train")
 #: Of a line that learns from texts nothing is predicted day by day, so there is nothing to watch.
 ON_BARS = ("monitor", "predict")
@@ -39,6 +41,7 @@ WAY: dict[str, tuple[set[str], set[str]]] = {
     "rollback_L": (set(), {"champion/L"}),
     "train_L": ({"retrain/L"}, {"candidate/L"}),
     "promote_L": ({"candidate/L"}, {"champion/L"}),
+    "notify": (set(), set()),
     "maintain": (set(), {"retrain/L", "candidate/L", "documents"}),
 }
 
@@ -112,6 +115,8 @@ def test_every_task_has_its_policy(dag: DAG) -> None:
         policy = arguments.get("retry_policy", getattr(task, "retry_policy", None))
         assert isinstance(policy, RetryWhenItHelps), task.task_id
         assert arguments.get("retries", task.retries) == RETRIES
+        told = arguments["on_failure_callback"] if arguments else task.on_failure_callback[0]
+        assert isinstance(told, TidemarkNotifier), task.task_id
         assert task.owner != "airflow"
         assert not arguments.get("multiple_outputs", getattr(task, "multiple_outputs", False)), task.task_id
         assert task.pool == (ML_POOL if task.task_id in HEAVY else DEFAULT_POOL), task.task_id
