@@ -21,7 +21,7 @@ from pipelines.errors import StoreUnavailable
 if TYPE_CHECKING:
     from pipelines.store import Warehouse
 
-pytest_plugins = ["tests.fixtures.mlflow_server", "tests.fixtures.replay"]
+pytest_plugins = ["tests.fixtures.mlflow_server", "tests.fixtures.replay", "tests.fixtures.tracing"]
 
 settings.register_profile("tidemark", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("tidemark")
