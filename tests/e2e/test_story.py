@@ -10,7 +10,7 @@ from infra.demo.story import INGESTION
 from infra.demo.world import simulated
 from pipelines.contracts.records import Action
 from pipelines.store import ledger
-from tests.e2e.conftest import Played, component_pid, run
+from tests.e2e.conftest import Played, pids, run
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
 
@@ -36,7 +36,7 @@ def models(played: Played, line: str) -> list[dict]:
 
 def test_the_scheduler_was_killed_and_came_back(played: Played) -> None:
     assert len(played.killed) == 1
-    assert component_pid(played.environment, "scheduler") != played.killed[0]
+    assert pids(played.environment)["scheduler"] != played.killed[0]
 
 
 def test_the_first_champions_beat_the_baselines_and_the_line_without_edge_is_refused(played: Played) -> None:
@@ -142,5 +142,8 @@ def test_pages_and_apis_need_a_login(played: Played) -> None:
 
 
 def test_up_again_is_idempotent(played: Played) -> None:
-    done = run(played.environment, "infra.local", "up")
+    """With the settings it runs with; changed ones would restart what reads them."""
+    before = pids(played.environment)
+    done = run({**played.environment, **simulated().environment}, "infra.local", "up")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert pids(played.environment) == before
