@@ -8,7 +8,8 @@ request the bell stays silent.
 
 Then it makes the looks that are due: a fresh champion against its predecessor, which is put back if it is
 significantly better, and the challenger in its shadow against the champion, which it replaces or not. When the
-champion has changed, `champion/<line>` rings.
+champion has changed, `champion/<line>` rings. A bell that stays silent is skipped by the scheduler and
+costs no process.
 """
 
 from __future__ import annotations
@@ -17,27 +18,27 @@ from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
 from tidemark_airflow import assets
 from tidemark_airflow.context import Json, partition_params, work
-from tidemark_airflow.lines import bar_lines
+from tidemark_airflow.lines import asked_for, bar_lines
 from tidemark_airflow.policies import dag_defaults
 
 
-@task(doc_md="Mature outcomes → drift check → retrain policy. Returns whether a request is open.")
-def watch(name: str) -> bool:
-    from tidemark_airflow.watching import watch_line
-
-    with work() as w:
-        return watch_line(w, name)
-
-
-@task(doc_md="The doorbell. The request itself is in the ledger already.")
-def ring(name: str, is_open: bool) -> None:
+@task.branch(doc_md="Mature outcomes → drift check → retrain policy. `ring` follows if a request is open.")
+def watch(name: str) -> list[str]:
     from tidemark_airflow import watching
 
     with work() as w:
-        watching.ring(w, name, is_open)
+        return watching.follow(watching.watch_line(w, name))
 
 
-@task(doc_md="The looks that are due: shadow and automatic rollback. Returns new champions.")
+@task(doc_md="The doorbell. The request itself is in the ledger already.")
+def ring(name: str) -> None:
+    from tidemark_airflow import watching
+
+    with work() as w:
+        watching.ring(w, name)
+
+
+@task.short_circuit(doc_md="The looks that are due: shadow and automatic rollback. Goes on with new champions.")
 def look(name: str) -> Json:
     from tidemark_airflow import looking
 
@@ -53,13 +54,11 @@ def ring_champion(name: str, versions: list) -> None:
         looking.ring_champion(w, name, versions)
 
 
-for line in bar_lines():
+for line in asked_for(bar_lines()):
     with DAG(
         schedule=PartitionedAssetTimetable(assets=assets.predictions(line.name)), params=partition_params(),
         **dag_defaults("monitor", title="Monitor", doc=__doc__, tags={"monitoring"}, line=line),
     ):
-        watched = watch(line.name)
-        ring.override(outlets=[assets.retrain(line.name)])(line.name, watched)
         looked = look(line.name)
-        watched >> looked
+        watch(line.name) >> [ring.override(outlets=[assets.retrain(line.name)])(line.name), looked]
         ring_champion.override(outlets=[assets.champion(line.name)])(line.name, looked)

@@ -13,7 +13,7 @@ from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
 from tidemark_airflow import assets
 from tidemark_airflow.context import Json, partition_params, tell, work
-from tidemark_airflow.lines import bar_lines
+from tidemark_airflow.lines import asked_for, bar_lines
 from tidemark_airflow.policies import dag_defaults
 
 
@@ -27,7 +27,7 @@ def predict(name: str) -> Json:
         return tell("predicted", reports)
 
 
-for line in bar_lines():
+for line in asked_for(bar_lines()):
     with DAG(
         schedule=PartitionedAssetTimetable(assets=assets.features(line.name)), params=partition_params(),
         **dag_defaults("predict", title="Predict", doc=__doc__, tags={"serving"}, line=line),

@@ -17,7 +17,7 @@ from tidemark_airflow import assets
 from tidemark_airflow.approval import LedgerApproval
 from tidemark_airflow.context import Json, work
 from tidemark_airflow.judging import promote_params
-from tidemark_airflow.lines import lines
+from tidemark_airflow.lines import asked_for, lines
 from tidemark_airflow.policies import ML_POOL, dag_defaults
 
 
@@ -39,7 +39,7 @@ def promote(name: str, judged: dict) -> Json:
         return row
 
 
-for line in lines():
+for line in asked_for(lines()):
     with DAG(
         schedule=PartitionedAssetTimetable(assets=assets.candidate(line.name)), params=promote_params(),
         **dag_defaults("promote", title="Promote", doc=__doc__, tags={"gate", "registry"}, line=line),

@@ -15,7 +15,7 @@ from airflow.sdk import DAG, task
 
 from tidemark_airflow import assets
 from tidemark_airflow.context import Json, work
-from tidemark_airflow.lines import lines
+from tidemark_airflow.lines import asked_for, lines
 from tidemark_airflow.looking import rollback_params
 from tidemark_airflow.policies import dag_defaults
 
@@ -28,7 +28,7 @@ def roll_back(name: str) -> Json:
         return looking.roll_back(w, name)
 
 
-for line in lines():
+for line in asked_for(lines()):
     with DAG(
         schedule=None, params=rollback_params(),
         **dag_defaults("rollback", title="Roll back", doc=__doc__, tags={"registry"}, line=line),

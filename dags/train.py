@@ -16,7 +16,7 @@ from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
 from tidemark_airflow import assets
 from tidemark_airflow.context import Json, tell, work
-from tidemark_airflow.lines import lines
+from tidemark_airflow.lines import asked_for, lines
 from tidemark_airflow.links import MlflowRunLink
 from tidemark_airflow.policies import ML_POOL, dag_defaults
 from tidemark_airflow.training import train_params
@@ -79,7 +79,7 @@ def close(request: dict, session: dict | None, candidate: dict | None) -> None:
         training.close(w, request, session, candidate)
 
 
-for line in lines():
+for line in asked_for(lines()):
     with DAG(
         schedule=PartitionedAssetTimetable(assets=assets.retrain(line.name)), params=train_params(),
         **dag_defaults("train", title="Train", doc=__doc__, tags={"training"}, line=line),

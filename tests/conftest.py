@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import subprocess
@@ -21,10 +22,18 @@ from pipelines.errors import StoreUnavailable
 if TYPE_CHECKING:
     from pipelines.store import Warehouse
 
-pytest_plugins = ["tests.fixtures.mailbox", "tests.fixtures.mlflow_server", "tests.fixtures.replay"]
+pytest_plugins = ["tests.fixtures.mailbox", "tests.fixtures.mlflow_server", "tests.fixtures.replay",
+                  "tests.fixtures.tracing"]
 
-settings.register_profile("tidemark", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-settings.load_profile("tidemark")
+settings.register_profile("tidemark", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture],
+                          max_examples=60)
+settings.register_profile("thorough", settings.get_profile("tidemark"), max_examples=600)
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "tidemark")
+settings.load_profile(PROFILE)
+
+# A million objects of imported libraries live as long as the process: looking at them less often saves a tenth of the
+# collection's time.
+gc.set_threshold(50_000, 20, 50)
 
 _ATTEMPTS = 3  # a port found free can be taken by a neighbour before the server has bound it
 _FAST = ("-c", "fsync=off", "-c", "full_page_writes=off")  # of the tests' own server only: it may lose everything
@@ -44,6 +53,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The stack's tests take longest, so one worker begins with them while the other goes through the rooms."""
     items.sort(key=lambda item: not _on_stack(item))
+    if PROFILE == "thorough":
+        for test in {getattr(item.obj, "__func__", item.obj) for item in items if isinstance(item, pytest.Function)}:
+            own = getattr(test, "_hypothesis_internal_use_settings", None)
+            if own is not None and own.max_examples < settings.default.max_examples:  # of its own, chosen for its price
+                test._hypothesis_internal_use_settings = settings(own, max_examples=10 * own.max_examples)
 
 
 @pytest.fixture(scope="session")

@@ -106,9 +106,9 @@ class Story:
         with self._progress() as progress:
             task = progress.add_task(f"{day.key}", total=len(wanted))
             for _ in ticks(DAY_TIMEOUT, 0.5):
-                runs = [self.airflow.partition(dag_id, day) for dag_id in wanted]
-                self._refuse_failed([run for run in runs if run])
-                done = sum(run is not None and run.state == "success" for run in runs)
+                runs = self.airflow.partitions(wanted, day)
+                self._refuse_failed(runs)
+                done = sum(run.state == "success" for run in runs)
                 progress.update(task, completed=done)
                 if done == len(wanted):
                     break
@@ -164,7 +164,7 @@ class Story:
             bars = {run.run_id: progress.add_task(run.dag_id, total=None) for run in runs}
             for _ in ticks(timeout, 1.0):
                 current = [self.airflow.run(run.dag_id, run.run_id) for run in runs]
-                for run in current:
+                for run in current if self.console.is_terminal else ():
                     states = [task["state"] for task in self.airflow.tasks(run)]
                     done = sum(state in {"success", "skipped", "failed", "upstream_failed"} for state in states)
                     progress.update(bars[run.run_id], total=len(states) or None, completed=done)

@@ -60,7 +60,7 @@ def options(home: Home, secrets: Secrets, port: int, database_url: str) -> dict[
         "dag_processor": {
             "refresh_interval": "10",
             "bundle_refresh_check_interval": "5",
-            "min_file_process_interval": "30",
+            "min_file_process_interval": "60",  # a changed file is seen at once; this is for changed lines
             "dag_file_processor_timeout": "180",
             "dag_bundle_storage_path": str(home.airflow / "bundles"),
         },

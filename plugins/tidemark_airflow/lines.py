@@ -1,7 +1,7 @@
 """What a DAG file has to know while it is parsed: which lines there are, and the few settings of schedules.
 
-A DAG file is parsed before every task and every half minute, so this reads TOML and the environment and nothing
-else. The full, checked line and settings come from ``pipelines`` when a task runs (see ``context.py``).
+A DAG file is parsed before every task and every minute, so this reads TOML and the environment and nothing else. The
+full, checked line and settings come from ``pipelines`` when a task runs (see ``context.py``).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+
+from airflow.sdk import get_parsing_context
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Symbols of one task, as in ``pipelines.features.columns``.
@@ -84,6 +86,13 @@ def schedule_end() -> datetime | None:
 def bar_lines() -> tuple[LineInfo, ...]:
     """The lines whose rows are bars: the ones with features, predictions and monitoring day by day."""
     return tuple(line for line in lines() if line.on_bars)
+
+
+def asked_for(lines: tuple[LineInfo, ...]) -> tuple[LineInfo, ...]:
+    """Of ``lines``, those whose DAGs Airflow wants from a file that makes one for each: before a task the one of that
+    task's DAG, else all. A task's start costs the same however many lines there are."""
+    wanted = get_parsing_context().dag_id
+    return lines if wanted is None else tuple(line for line in lines if wanted.endswith(f"_{line.name}"))
 
 
 def wide_lines() -> tuple[LineInfo, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import Param
-from airflow.sdk.exceptions import AirflowSkipException
 
 from tidemark_airflow import assets
 from tidemark_airflow.context import Work, tell
@@ -27,13 +26,7 @@ def look(w: Work, name: str) -> list[str]:
 
 
 def ring_champion(w: Work, name: str, versions: list[str]) -> None:
-    """Ring `champion/<line>` for these partition keys.
-
-    Raises:
-        AirflowSkipException: the champion stays, so the bell stays silent.
-    """
-    if not versions:
-        raise AirflowSkipException(f"the champion of {name} stays")
+    """Ring `champion/<line>` for these partition keys."""
     w.announce(assets.champion(name), versions)
 
 

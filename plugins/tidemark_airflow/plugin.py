@@ -16,6 +16,7 @@ import tidemark_airflow.approval
 import tidemark_airflow.context
 import tidemark_airflow.history
 import tidemark_airflow.judging
+import tidemark_airflow.looking
 import tidemark_airflow.ordering
 import tidemark_airflow.policies
 import tidemark_airflow.training

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from airflow.sdk.exceptions import AirflowSkipException
-
 from tidemark_airflow import assets
 from tidemark_airflow.context import Work, tell
 
@@ -31,12 +29,11 @@ def watch_line(w: Work, name: str) -> bool:
         return bool(ledger.requests(connection, line=name, states={RequestState.PENDING}))
 
 
-def ring(w: Work, name: str, is_open: bool) -> None:
-    """Ring `retrain/<line>` for the days of the run.
+def follow(is_open: bool) -> list[str]:
+    """The tasks that follow the check: the looks, and the doorbell while the ledger holds a pending request."""
+    return ["ring", "look"] if is_open else ["look"]
 
-    Raises:
-        AirflowSkipException: the ledger holds no pending request, so the bell stays silent.
-    """
-    if not is_open:
-        raise AirflowSkipException(f"no open request of {name}")
+
+def ring(w: Work, name: str) -> None:
+    """Ring `retrain/<line>` for the days of the run."""
     w.announce(assets.retrain(name))

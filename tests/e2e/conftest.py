@@ -42,9 +42,10 @@ def run(environment: dict[str, str], *command: str) -> subprocess.CompletedProce
                           check=False, timeout=180)
 
 
-def component_pid(environment: dict[str, str], name: str) -> int:
+def pids(environment: dict[str, str]) -> dict[str, int | None]:
+    """Component → its process; None for a job that is done."""
     state = json.loads(run(environment, "infra.local", "status", "--json").stdout)
-    return next(int(item["pid"]) for item in state["components"] if item["name"] == name)
+    return {item["name"]: item["pid"] for item in state["components"]}
 
 
 def left_running(home: Path) -> list[str]:
@@ -72,7 +73,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
         for line in demo.stdout or ():
             lines.append(line)
             if KILL_AT in line and not killed:
-                pid = component_pid(environment, "scheduler")
+                pid = pids(environment)["scheduler"]
+                assert pid
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
         code = demo.wait(timeout=60)

@@ -10,7 +10,7 @@ from infra.demo.story import INGESTION
 from infra.demo.world import simulated
 from pipelines.contracts.records import Action
 from pipelines.store import ledger
-from tests.e2e.conftest import Played, component_pid, run
+from tests.e2e.conftest import Played, pids, run
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
 
@@ -36,7 +36,7 @@ def models(played: Played, line: str) -> list[dict]:
 
 def test_the_scheduler_was_killed_and_came_back(played: Played) -> None:
     assert len(played.killed) == 1
-    assert component_pid(played.environment, "scheduler") != played.killed[0]
+    assert pids(played.environment)["scheduler"] != played.killed[0]
 
 
 def test_the_first_champions_beat_the_baselines_and_the_line_without_edge_is_refused(played: Played) -> None:
@@ -115,12 +115,12 @@ def test_a_repeated_backfill_changes_nothing(played: Played) -> None:
     airflow = Airflow(played.settings.require("airflow_url"), "admin", played.settings.require("airflow_password"))
     day = next(iter(simulated().quiet.days()))
     watched = [f"monitor_{line}" for line in played.summary["champions"]]
-    earlier = {run.run_id for dag_id in watched for run in airflow.runs(dag_id)}
+    earlier = {run.run_id for run in airflow.newest(watched, 100)}
     for dag_id in INGESTION:
         airflow.backfill(dag_id, day)
 
     def repeated() -> bool:
-        again = [run for dag_id in watched for run in airflow.runs(dag_id) if run.run_id not in earlier]
+        again = [run for run in airflow.newest(watched) if run.run_id not in earlier]
         return len(again) == len(watched) and all(run.state == "success" for run in again)
 
     assert poll(repeated, timeout=300, what="the repeated day")
@@ -142,5 +142,8 @@ def test_pages_and_apis_need_a_login(played: Played) -> None:
 
 
 def test_up_again_is_idempotent(played: Played) -> None:
-    done = run(played.environment, "infra.local", "up")
+    """With the settings it runs with; changed ones would restart what reads them."""
+    before = pids(played.environment)
+    done = run({**played.environment, **simulated().environment}, "infra.local", "up")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert pids(played.environment) == before

@@ -81,3 +81,9 @@ def test_a_line_of_many_symbols_is_cut_as_the_library_cuts_it(monkeypatch: pytes
     parts = lines.wide_lines()[0].parts()
     assert list(parts) == columns.parts(load_lines(tmp_path)["wide_1h"], symbols)
     assert [len(part) for part in parts] == [64, 64, 2, 0]
+
+
+def test_before_a_task_only_the_line_of_its_dag_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lines.asked_for(lines.lines()) == lines.lines()
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "monitor_direction_1h")
+    assert [line.name for line in lines.asked_for(lines.lines())] == ["direction_1h"]

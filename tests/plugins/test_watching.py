@@ -15,7 +15,7 @@ from pipelines.monitoring import check, outcomes
 from pipelines.retrain import run as retrain
 from pipelines.store import Warehouse, ledger
 from tidemark_airflow.context import work
-from tidemark_airflow.watching import watch_line
+from tidemark_airflow.watching import follow, watch_line
 
 LINE = "direction_1h"
 
@@ -53,3 +53,8 @@ def test_it_rings_while_a_request_is_pending(settings: Settings, in_task: Callab
     with Warehouse.from_settings(settings).begin() as connection:
         ledger.claim_request(connection, LINE, claimed_by="train", at=now, expires_at=now + timedelta(days=1))
     assert watch() is False
+
+
+def test_the_doorbell_follows_only_an_open_request() -> None:
+    assert follow(False) == ["look"]
+    assert follow(True) == ["ring", "look"]

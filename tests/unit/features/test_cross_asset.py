@@ -106,6 +106,7 @@ def sums(given_bars: Bars) -> dict[str, np.ndarray]:
     return {"sum": np.broadcast_to(total, prices.shape).copy()}
 
 
+@pytest.mark.no_cover
 @given(st.integers(0, 10_000), st.sampled_from([0.02, 0.2]))
 @settings(max_examples=5, deadline=None)
 def test_a_row_knows_of_the_others_what_was_there(seed: int, rate: float) -> None:

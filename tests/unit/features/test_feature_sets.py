@@ -30,6 +30,7 @@ def evaluated(frame: pd.DataFrame, groups: list[Group]) -> view.Evaluated:
     return view.evaluate(past, compute, max([0, *(catalog.lookback([group]) for group in groups)]))
 
 
+@pytest.mark.no_cover
 @given(seed=st.integers(0, 10_000), rate=st.sampled_from([0.002, 0.02, 0.2]), data=st.data())
 @settings(max_examples=8)
 def test_a_set_is_the_same_inside_a_larger_one(seed: int, rate: float, data: st.DataObject) -> None:

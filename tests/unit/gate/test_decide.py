@@ -172,6 +172,7 @@ def test_a_search_too_short_or_without_any_difference_is_left_out() -> None:
     assert decide(with_search(made, np.zeros((100, 4))), RULES).p_value == alone
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("trials", "rho"), [(4, 0.0), (16, 0.5), (16, 0.9)])
 def test_false_promotions_over_both_stages(trials: int, rho: float) -> None:
     """The best of many equal trials on the search days meets the opponent again on fresh ones: at most 5 %."""
@@ -195,6 +196,7 @@ def wilson(hits: int, of: int, z: float = 1.96) -> tuple[float, float]:
     return (centre - half) / (1 + z * z / of), (centre + half) / (1 + z * z / of)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("rho", [0.0, 0.5, 0.8, 0.9, 0.95])
 def test_false_promotions_under_the_null(rho: float) -> None:
     """Same skill, correlated and heavy-tailed differences, variance that doubles half way: at most 5 %.
@@ -221,6 +223,7 @@ def test_differences_that_remember_for_long_are_not_judged() -> None:
     assert "hang together for so long that 168 timestamps" in verdict.reasons[0]
 
 
+@pytest.mark.no_cover
 def test_false_promotions_with_overlapping_labels() -> None:
     """24-hour labels scored every hour over 56 days: neighbours share most of their outcome."""
     repetitions, periods = 1000, 1344

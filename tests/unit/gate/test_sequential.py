@@ -207,6 +207,7 @@ def upper(rate: float, reps: int) -> float:
     return (rate + z * z / 2 / reps + half) / (1 + z * z / reps)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("kind", "rules"), [
     ("white", PLAN), ("ar", replace(PLAN, futility=False)), ("overlap", DAILY),
 ])
@@ -219,6 +220,7 @@ def test_the_whole_path_keeps_its_level(kind: str, rules: Plan) -> None:
     assert rate >= 0.015  # a test that never promotes has no error either
 
 
+@pytest.mark.no_cover
 def test_a_fresh_champion_is_seldom_rolled_back_for_nothing() -> None:
     watch = replace(PLAN, alpha=0.01, futility=False, names=("the predecessor", "the champion"))
     reps = 2000

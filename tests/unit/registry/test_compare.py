@@ -103,6 +103,7 @@ def test_runs_without_common_time_get_no_recommendation() -> None:
                             "(early 2024-03-01 00:00 to ")
 
 
+@pytest.mark.no_cover
 def test_twins_are_seldom_called_different() -> None:
     """Under the null the rate of a sentence "prefer" stays near its 5 %."""
     seen = [compare.judge({"one": frame(0.5, hours=200, seed=n), "other": frame(0.5, hours=200, seed=5000 + n)}

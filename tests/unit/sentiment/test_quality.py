@@ -73,6 +73,7 @@ def test_the_interval_of_a_share_is_about_the_binomial_one() -> None:
             assert (share.high - share.low) / (2 * 1.96 * error) == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.no_cover
 def test_the_interval_covers_the_truth() -> None:
     """A scorer that is right on 70 % of texts: 95 % intervals hold 0.7 in about 95 % of sets."""
     hits = []

@@ -40,6 +40,7 @@ def tokens(texts: list[str]) -> list[list[str]]:
     return [named[begin:end] for begin, end in zip([0, *ends.tolist()[:-1]], ends.tolist(), strict=True)]
 
 
+@pytest.mark.no_cover
 def test_every_character_parts_or_joins_as_in_python() -> None:
     texts = [f"a{chr(code)}b" for code in range(sys.maxunicode + 1) if not 0xD800 <= code <= 0xDFFF]
     distinct, which, ends = split(texts)
@@ -50,6 +51,7 @@ def test_every_character_parts_or_joins_as_in_python() -> None:
     assert set(distinct.to_pylist()) == {token for one in expected for token in one}
 
 
+@pytest.mark.no_cover
 @given(st.lists(st.lists(pieces, max_size=12).map("".join), min_size=1, max_size=6))
 def test_texts_are_split_as_in_python(texts: list[str]) -> None:
     assert tokens(texts) == as_python(texts)
@@ -63,6 +65,7 @@ def test_what_lies_behind_the_last_text_does_not_matter() -> None:
     assert [tokens(texts) for _ in range(300)] == [expected] * 300
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", list(OURS))
 @given(texts=st.lists(st.lists(pieces | spaces, max_size=16).map("".join), min_size=1, max_size=6))
 def test_words_are_looked_up_as_one_by_one(name: str, texts: list[str]) -> None:
@@ -73,6 +76,7 @@ def test_words_are_looked_up_as_one_by_one(name: str, texts: list[str]) -> None:
         assert analyzer.score_many(texts).tolist() == expected
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", list(OURS))
 def test_every_short_ascii_word_is_looked_up_as_one_by_one(name: str) -> None:
     lookup = OURS[name]._lookup

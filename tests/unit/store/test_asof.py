@@ -72,6 +72,7 @@ def seen(read: pd.DataFrame) -> list[tuple[int, int, int, float]]:
              row.close) for row in read.itertuples()]
 
 
+@pytest.mark.no_cover
 @hypothesis_settings(max_examples=15)
 @given(st.lists(rows_of, min_size=1, max_size=4))
 def test_reading_as_of_any_time_equals_the_oracle(shared_warehouse: Warehouse, batches: list[list[Row]]) -> None:

@@ -41,6 +41,7 @@ def test_noise_is_worth_nothing_and_costs_a_little(line: Line, seed: int) -> Non
     assert abs(found.test.effect) < 0.005
 
 
+@pytest.mark.no_cover
 def test_worthless_groups_are_rarely_called_useful(line: Line) -> None:
     """One-sided at 5 %: of 12 worlds without an edge, 3 or more would be called useful with a chance of 2 %."""
     useful = sum(ablation.ablate(world(0.0, seed, 32), line, days=21).test.p_value < 0.05 for seed in range(12))

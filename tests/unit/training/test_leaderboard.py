@@ -53,6 +53,7 @@ def test_the_recommendation(edges: dict[str, float], seconds: dict[str, float], 
     assert sentence in board.recommendation
 
 
+@pytest.mark.no_cover
 def test_luck_is_mostly_called_luck() -> None:
     """Twenty that know nothing, each with the luckier of its two signs: 10 % of them pass a test at 5 %."""
     chances, y, at = world()

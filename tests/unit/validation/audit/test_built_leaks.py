@@ -86,6 +86,7 @@ def test_a_planted_leak_is_caught_with_its_column_and_time(given: dict[str, pd.D
     assert "leak" in mine[check].sentence or "features" in mine[check].sentence
 
 
+@pytest.mark.no_cover
 @settings(max_examples=6, deadline=None)
 @hypothesis.given(since=st.integers(0, 90), bars=st.integers(1, 6), every=st.sampled_from([1, 7]))
 def test_the_first_row_of_any_look_ahead_is_found(since: int, bars: int, every: int) -> None:
@@ -171,6 +172,7 @@ def test_an_honest_function_has_no_finding(given: dict[str, pd.DataFrame]) -> No
     assert states["control"] == states["ladder"] == "skipped"
 
 
+@pytest.mark.no_cover
 def test_alpha158_has_no_finding(given: dict[str, pd.DataFrame]) -> None:
     report = audit_function(lambda frames: alpha158(frames["bars"]), {"bars": given["bars"]}, opens=HOUR, seed=1,
                             as_of=end(given).to_pydatetime(), limits=Limits(cuts=6))

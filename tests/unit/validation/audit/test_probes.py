@@ -132,6 +132,7 @@ def test_what_earlier_trades_brought_is_no_outcome_of_this_one_and_a_label_may_b
         assert {item.column for item in report.findings if item.check == "sources"} == ({"y"} if wrong else set())
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("horizon", "persistent"), [(1, False), (24, False), (24, True)])
 def test_false_alarms_of_the_probes(horizon: int, persistent: bool) -> None:
     """60 edge-free markets in all: at most 5 % of the audits may have a finding; 0 of 60 leaves an upper 95 % bound

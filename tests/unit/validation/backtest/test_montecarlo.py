@@ -17,6 +17,7 @@ def autoregressive(count: int, persistence: float, seed: int = 0) -> np.ndarray:
     return values
 
 
+@pytest.mark.no_cover
 def test_the_interval_of_the_mean_covers_as_often_as_it_says() -> None:
     """Autocorrelated returns of true Sharpe 0.1: a bootstrap of single rows is too sure, blocks are nearly right."""
     hits = {"blocks": 0, "rows": 0}

@@ -22,6 +22,7 @@ def scored(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return np.array(labels), np.array(chances)
 
 
+@pytest.mark.no_cover
 @given(scored())
 @settings(max_examples=150, deadline=None)
 def test_equal_to_scikit_learn(drawn: tuple[np.ndarray, np.ndarray]) -> None:

@@ -16,6 +16,7 @@ ROW = st.tuples(st.integers(0, 5), st.sampled_from([0.1, 0.2, 0.5, 0.9]),
                 st.sampled_from([-0.02, -0.01, 0.0, 0.01, math.nan]))
 
 
+@pytest.mark.no_cover
 @given(st.lists(ROW, min_size=1, max_size=60))
 @settings(max_examples=150, deadline=None)
 def test_each_time_as_scipy(rows: list[tuple[int, float, float]]) -> None:

@@ -31,6 +31,7 @@ def test_equal_to_the_plain_t_test_on_block_means() -> None:
     assert found.blocks == 7
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("rho", "length"), [(0.0, 168), (0.5, 168), (0.9, 336)])
 def test_size_and_coverage_under_autocorrelated_noise(rho: float, length: int) -> None:
     """At most 5 % false alarms and at least 95 % coverage, up to three binomial standard errors of the simulation and
@@ -49,6 +50,7 @@ def test_size_and_coverage_under_autocorrelated_noise(rho: float, length: int) -
         assert naive > 0.25
 
 
+@pytest.mark.no_cover
 def test_the_minimum_detectable_effect_is_found_with_eighty_percent() -> None:
     """Normal block means with a known error: power at `noncentrality` standard errors is 80 %."""
     rng, runs, blocks = np.random.default_rng(3), 4000, 7

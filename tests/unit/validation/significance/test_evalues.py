@@ -19,6 +19,7 @@ def fair(kind: str, rng: np.random.Generator, runs: int, periods: int) -> np.nda
     return volatility * rng.uniform(-1, 1, (runs, periods))
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("kind", ["coin", "rare", "volatility"])
 @pytest.mark.parametrize("strategy", ["mixture", "agrapa"])
 def test_watched_for_ever_it_errs_at_most_as_promised(kind: str, strategy: str) -> None:

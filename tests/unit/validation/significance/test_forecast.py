@@ -108,6 +108,7 @@ def test_cosines_shrink_with_memory() -> None:
     assert automatic_cosines(np.arange(2000.0)) == 3
 
 
+@pytest.mark.no_cover
 def test_the_minimum_detectable_effect_is_found_with_eighty_percent() -> None:
     rng, runs = np.random.default_rng(5), 1500
     noise = rng.standard_normal((runs, 120))

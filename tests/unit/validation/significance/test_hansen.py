@@ -89,6 +89,7 @@ def test_losses_and_returns_of_the_same_data_agree() -> None:
     assert (one.contenders, one.periods, one.draws) == (3, 100, 1000)
 
 
+@pytest.mark.no_cover
 def test_level_and_power_over_many_trials() -> None:
     """504 periods, 20 equal contenders correlated like trials of one search: at most 5 % find something; a test of the
     best alone finds it in more than a third. An edge in one of them is found."""

@@ -35,6 +35,7 @@ def test_independent_contenders_are_sidak() -> None:
     assert found.upper == pytest.approx(1 - (1 - single) ** 10, abs=0.02)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("rho", "periods", "most"), [(0.0, 168, 0.05), (0.8, 168, 0.07), (0.9, 168, 0.08),
                                                       (0.9, 504, 0.06)])
 def test_level_where_the_bootstrap_loses_it(rho: float, periods: int, most: float) -> None:
@@ -46,6 +47,7 @@ def test_level_where_the_bootstrap_loses_it(rho: float, periods: int, most: floa
         assert np.mean([spa_of_gains(table, draws=200).p_value < 0.05 for table in tables[:150]]) > 0.2
 
 
+@pytest.mark.no_cover
 def test_power_beside_the_bootstrap_where_both_are_valid() -> None:
     rng, runs = np.random.default_rng(3), 100
     ours = theirs = 0

@@ -85,6 +85,7 @@ def test_deflation_over_labelled_trials_puts_the_pieces_together() -> None:
         deflated_sharpe(returns, "t99")
 
 
+@pytest.mark.no_cover
 def test_worthless_trials_rarely_look_good_after_deflation() -> None:
     """Best of 50 without an edge: the plain probability is fooled, the deflated one at most at its own rate."""
     rng = np.random.default_rng(8)

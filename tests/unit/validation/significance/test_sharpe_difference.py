@@ -74,6 +74,7 @@ def test_the_bootstrap_by_its_definition() -> None:
         assert found[draw] == pytest.approx((ratio(first) - ratio(second) - point) / error, rel=1e-8)
 
 
+@pytest.mark.no_cover
 def test_level_and_power() -> None:
     """Equal Sharpe ratios under heavy tails and volatility clusters: about 5 % one-sided; +0.3 a day is found."""
     rng, runs, false, found = np.random.default_rng(5), 200, 0, 0

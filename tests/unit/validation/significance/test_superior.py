@@ -38,6 +38,7 @@ def test_step_m_when_all_are_better_step_by_step() -> None:
     assert step_m(losses=frame(values), benchmark="t0", block=2, studentise=False) == ("t1", "t2", "t3")
 
 
+@pytest.mark.no_cover
 def test_step_m_errs_rarely() -> None:
     wrong = sum(bool(step_m(losses=frame(losses(seed, [0.0] * 6)), benchmark="t0", draws=200, seed=seed))
                 for seed in range(150))
