@@ -100,5 +100,5 @@ def test_a_request_that_nobody_takes_is_reported_once(warehouse: Warehouse, line
     assert "waiting since 2026-01-01 12:00 UTC" in sentence
     assert run.watchdog(warehouse, [line], at=AT + 2 * patience) == []
     with warehouse.begin() as connection:
-        assert len(events.list_rows(connection, kind=run.STUCK, line="direction_1h")) == 1
+        assert len(events.list_rows(connection, kind=run.ESCALATED, line="direction_1h")) == 1
     assert asked(warehouse)[0].state is RequestState.PENDING

@@ -1,0 +1,82 @@
+"""What the policy says about a line as of a time, why, and what it is waiting for: a pure reading of the state."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from pipelines.contracts.line import Line
+from pipelines.contracts.records import ColumnDrift, DriftReport
+from pipelines.contracts.retraining import Retrain
+from pipelines.retrain import state as shell
+from pipelines.retrain.memory import PolicyState, budget_frees, cooldown, levels, not_better, spent
+from pipelines.retrain.policy import decide, hold
+from pipelines.store import derived, tables
+
+
+def explain(state: PolicyState, rules: Retrain, report: DriftReport | None, as_of: datetime) -> dict[str, Any]:
+    """The policy's answer, and every figure that it hangs on; times are data time, UTC.
+
+    ``phase`` and ``says`` are the decision itself, ``until`` when that rule lets go; ``would`` is the phase that a new
+    alarm would meet in this moment.
+    """
+    decision = decide(state, rules, report, as_of)
+    held = None if state.open_request else hold(state, rules, as_of)
+    in_vain, runs = not_better(state, rules, as_of), spent(state, as_of)
+    rest, over = cooldown(rules, in_vain), budget_frees(state, rules, as_of)
+    last = state.last_training
+    return {
+        "line": state.line, "as_of": as_of, "phase": decision.phase.value, "until": decision.until,
+        "says": decision.reason_text, "triggers": [reason.value for reason in decision.triggers],
+        "would": "joins the open request" if state.open_request else f"{held[0].value}: {held[2]}" if held else "asks",
+        "alarms": {reason.value: level for reason, level in levels(report).items()} if report else {},
+        "checked": report.as_of if report else None,
+        "answered": [{"reason": item.reason.value, "by_version": item.training.version, "until": item.until}
+                     for item in decision.answered],
+        "open_request": None if state.open_request is None else {
+            "request": state.open_request.id, "reason": state.open_request.reason.value,
+            "state": state.open_request.state.value, "as_of": state.open_request.as_of},
+        "last_training": last, "last_request": state.last_request, "not_better_in_a_row": in_vain,
+        "cooldown_days": rest / timedelta(days=1),
+        "cooldown_until": None if state.newest is None else state.newest + rest,
+        "data_until": None if last is None else last + timedelta(days=rules.min_new_days),
+        "schedule_due": last + timedelta(days=rules.every_days)
+        if last is not None and rules.every_days is not None and "schedule" in rules.on else None,
+        "new_rows": state.new[0] if state.new else None, "new_days": state.new[1] if state.new else None,
+        "changed": list(state.changed),
+        "budget": {"runs": len(runs), "of_runs": rules.budget_runs,
+                   "cpu_hours": sum(run.cpu_seconds for run in runs) / 3600, "of_cpu_hours": rules.budget_cpu_hours,
+                   "frees": over[0] if over else None}}
+
+
+def now(connection: Connection, line: Line, as_of: datetime) -> dict[str, Any]:
+    """As :func:`explain`, with what the ledger knows and the newest check at or before ``as_of``."""
+    report = last_report(connection, line.name, as_of)
+    return explain(shell.read(connection, line, as_of), line.retrain, report, as_of)
+
+
+def last_report(connection: Connection, line: str, as_of: datetime | None) -> DriftReport | None:
+    """The newest stored check at or before a time, without its Evidently summary."""
+    end = None if as_of is None else as_of + timedelta(microseconds=1)
+    found = derived.read(connection, tables.drift_reports, where={"line": line}, by="as_of", end=end,
+                         order=["-as_of"], limit=1).to_dict("records")
+    if not found:
+        return None
+    row = found[0]
+    seen = shell.check(row)
+    columns = tuple(_column(item) for item in row["columns"])
+    share = row["share"]
+    return DriftReport(
+        line, seen.as_of, columns, 0.0 if share is None else float(share), bool(row["data_drift"]),
+        bool(row["prediction_drift"]), bool(row["performance_drift"]),
+        {name: math.nan if value is None else value for name, value in (row["metrics"] or {}).items()},
+        seen.champion, row["reference_digest"], int(row["rows"]))
+
+
+def _column(stored: dict[str, Any]) -> ColumnDrift:
+    names = [field.name for field in fields(ColumnDrift) if field.name in stored]
+    return ColumnDrift(**{name: math.nan if stored[name] is None else stored[name] for name in names})
