@@ -14,23 +14,25 @@ from pipelines.contracts.records import ColumnDrift, DriftReport
 from pipelines.contracts.retraining import Retrain
 from pipelines.retrain import state as shell
 from pipelines.retrain.memory import PolicyState, budget_frees, cooldown, levels, not_better, spent
-from pipelines.retrain.policy import decide, hold
+from pipelines.retrain.policy import Phase, decide, hold
 from pipelines.store import derived, tables
 
 
 def explain(state: PolicyState, rules: Retrain, report: DriftReport | None, as_of: datetime) -> dict[str, Any]:
     """The policy's answer, and every figure that it hangs on; times are data time, UTC.
 
-    ``phase`` and ``says`` are the decision itself, ``until`` when that rule lets go; ``would`` is the phase that a new
-    alarm would meet in this moment.
+    ``state`` is where the line stands: in flight, held by some rule until ``until``, quiet, or about to ask. ``says`` is
+    what the policy answers to the last check; ``would`` what a new alarm would meet in this moment.
     """
     decision = decide(state, rules, report, as_of)
     held = None if state.open_request else hold(state, rules, as_of)
     in_vain, runs = not_better(state, rules, as_of), spent(state, as_of)
     rest, over = cooldown(rules, in_vain), budget_frees(state, rules, as_of)
-    last = state.last_training
+    last, phase, until = state.last_training, decision.phase, decision.until
+    if phase is Phase.QUIET:
+        phase, until = (Phase.IN_FLIGHT, None) if state.open_request else held[:2] if held else (phase, None)
     return {
-        "line": state.line, "as_of": as_of, "phase": decision.phase.value, "until": decision.until,
+        "line": state.line, "as_of": as_of, "state": phase.value, "until": until,
         "says": decision.reason_text, "triggers": [reason.value for reason in decision.triggers],
         "would": "joins the open request" if state.open_request else f"{held[0].value}: {held[2]}" if held else "asks",
         "alarms": {reason.value: level for reason, level in levels(report).items()} if report else {},
