@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from pipelines.contracts.line import Line
 from pipelines.contracts.records import ColumnDrift, DriftReport
@@ -15,14 +15,14 @@ from pipelines.contracts.retraining import Retrain
 from pipelines.retrain import state as shell
 from pipelines.retrain.memory import PolicyState, budget_frees, cooldown, levels, not_better, spent
 from pipelines.retrain.policy import Phase, decide, hold
-from pipelines.store import derived, tables
+from pipelines.store import tables
 
 
 def explain(state: PolicyState, rules: Retrain, report: DriftReport | None, as_of: datetime) -> dict[str, Any]:
     """The policy's answer, and every figure that it hangs on; times are data time, UTC.
 
-    ``state`` is where the line stands: in flight, held by some rule until ``until``, quiet, or about to ask. ``says`` is
-    what the policy answers to the last check; ``would`` what a new alarm would meet in this moment.
+    ``state`` is where the line stands: in flight, held by some rule until ``until``, quiet, or about to ask. ``says``
+    is what the policy answers to the last check; ``would`` what a new alarm would meet in this moment.
     """
     decision = decide(state, rules, report, as_of)
     held = None if state.open_request else hold(state, rules, as_of)
@@ -63,22 +63,21 @@ def now(connection: Connection, line: Line, as_of: datetime) -> dict[str, Any]:
 
 def last_report(connection: Connection, line: str, as_of: datetime | None) -> DriftReport | None:
     """The newest stored check at or before a time, without its Evidently summary."""
-    end = None if as_of is None else as_of + timedelta(microseconds=1)
-    found = derived.read(connection, tables.drift_reports, where={"line": line}, by="as_of", end=end,
-                         order=["-as_of"], limit=1).to_dict("records")
-    if not found:
+    table = tables.drift_reports
+    query = select(table).where(table.c.line == line).order_by(table.c.as_of.desc()).limit(1)
+    row = connection.execute(query if as_of is None else query.where(table.c.as_of <= as_of)).mappings().one_or_none()
+    if row is None:
         return None
-    row = found[0]
-    seen = shell.check(row)
-    columns = tuple(_column(item) for item in row["columns"])
-    share = row["share"]
+    share = math.nan if row["share"] is None else float(row["share"])
     return DriftReport(
-        line, seen.as_of, columns, 0.0 if share is None else float(share), bool(row["data_drift"]),
-        bool(row["prediction_drift"]), bool(row["performance_drift"]),
-        {name: math.nan if value is None else value for name, value in (row["metrics"] or {}).items()},
-        seen.champion, row["reference_digest"], int(row["rows"]))
+        line, row["as_of"], tuple(_column(item) for item in row["columns"]), share, row["data_drift"],
+        row["prediction_drift"], row["performance_drift"],
+        {name: math.nan if value is None else value for name, value in row["metrics"].items()},
+        row["champion_version"], row["reference_digest"], row["rows"])
 
 
 def _column(stored: dict[str, Any]) -> ColumnDrift:
+    """A stored column: of one that had no figures, score and threshold are null, which is NaN."""
     names = [field.name for field in fields(ColumnDrift) if field.name in stored]
-    return ColumnDrift(**{name: math.nan if stored[name] is None else stored[name] for name in names})
+    nan = {name: math.nan for name in ("score", "threshold") if stored.get(name) is None}
+    return ColumnDrift(**{name: stored[name] for name in names} | nan)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from pipelines.retrain import state
-from pipelines.store import derived, ledger, tables
+from pipelines.store import ledger, tables
 
 
 def rows(connection: Connection, line: str) -> list[dict[str, Any]]:
@@ -19,24 +18,24 @@ def rows(connection: Connection, line: str) -> list[dict[str, Any]]:
     ``state`` and its ``detail``; the ``version`` it led to, the gate's ``verdict`` on it, ``promoted``; and its cost
     over all tries: ``cpu_seconds``, ``wall_seconds``, ``trials``; None where nothing was measured.
     """
-    asked = derived.read(connection, tables.retrain_requests, where={"line": line}, order=["id"])
+    table = tables.retrain_requests
+    asked = connection.execute(select(table).where(table.c.line == line).order_by(table.c.id)).mappings()
     known = {request.id: request for request in ledger.requests(connection, line)}
     made = {candidate.request_id: candidate for candidate in ledger.candidates(connection, line)}
     better = state.outcomes(connection, line, list(made.values()))
-    said = derived.read(connection, tables.verdicts, columns=["version", "outcome"], where={"line": line}, order=["id"])
-    verdicts = dict(zip(said["version"].astype(int), said["outcome"], strict=True))
+    said = {version: ledger.latest_verdict(connection, line, version) for version in better}
+    verdicts = {version: verdict.outcome.value for version, verdict in said.items() if verdict is not None}
     costs = ledger.costs_of_requests(connection, line)
     found = []
-    for row in asked.to_dict("records"):
-        number, candidate = int(row["id"]), made.get(int(row["id"]))
+    for row in asked:
+        number, candidate = row["id"], made.get(row["id"])
         cost = costs.get(number)
         found.append({
-            "request": number, "line": line, "as_of": row["as_of"].to_pydatetime(),
-            "requested_at": row["requested_at"].to_pydatetime(),
-            "finished_at": None if pd.isna(row["finished_at"]) else row["finished_at"].to_pydatetime(),
+            "request": number, "line": line, "as_of": row["as_of"],
+            "requested_at": row["requested_at"], "finished_at": row["finished_at"],
             "reason": row["reason"], "triggers": [reason.value for reason in state.triggers(known.get(number))],
             "by": row["requested_by"], "forced": row["evidence"].get("forced"), "state": row["state"],
-            "detail": None if pd.isna(row["detail"]) else row["detail"],
+            "detail": row["detail"],
             "version": candidate.version if candidate else None,
             "verdict": verdicts.get(candidate.version) if candidate else None,
             "promoted": better[candidate.version] is True if candidate else None,

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from pipelines.contracts.line import Line
 from pipelines.contracts.records import DriftReport, Reason
 from pipelines.retrain import memory, policy, state
+from pipelines.retrain.memory import PolicyState
 from pipelines.retrain.policy import Decision, Phase
 from pipelines.retrain.watchdog import ESCALATED, EXPIRED, MAX_EXPIRIES, UNSERVED, watchdog
 from pipelines.store import Warehouse, events, ledger
@@ -30,7 +31,7 @@ def consider(warehouse: Warehouse, line: Line, report: DriftReport | None, *, as
     """
     with warehouse.begin() as connection:
         known = state.read(connection, line, as_of)
-        return _write(connection, line, policy.decide(known, line.retrain, report, as_of), at)
+        return _write(connection, known, policy.decide(known, line.retrain, report, as_of), at)
 
 
 def ask(connection: Connection, line: Line, *, as_of: datetime, by: str, words: str, at: datetime, force: bool = False,
@@ -45,7 +46,7 @@ def ask(connection: Connection, line: Line, *, as_of: datetime, by: str, words: 
         reason: the reason code to ask under.
     """
     known = state.read(connection, line, as_of)
-    return _write(connection, line, policy.ask(known, line.retrain, as_of, by=by, words=words, force=force,
+    return _write(connection, known, policy.ask(known, line.retrain, as_of, by=by, words=words, force=force,
                                                reason=reason), at)
 
 
@@ -59,7 +60,6 @@ def settle(warehouse: Warehouse, line: Line, *, at: datetime) -> str | None:
         newest = ledger.last_candidate(connection, line.name, as_of=at)
         if newest is None or state.outcomes(connection, line.name, [newest])[newest.version] is not False:
             return None
-        what = {"version": newest.version}
         if any(detail.get("version") == newest.version
                for detail in events.list_rows(connection, kind=IN_VAIN, line=line.name)["detail"]):
             return None
@@ -69,28 +69,28 @@ def settle(warehouse: Warehouse, line: Line, *, at: datetime) -> str | None:
         verdict = ledger.last_word(connection, line.name, newest.version)
         spent = ledger.cost_of_run(connection, line.name, newest.run_id)
         present = ledger.champion(connection, line.name)
-        events.record(connection, at=at, kind=IN_VAIN, line=line.name, detail={
-            **what, "request": newest.request_id, "outcome": verdict.outcome.value if verdict else None,
-            "champion": present.version if present else None, "in_a_row": in_vain,
-            "cooldown_until": until.isoformat(), "cpu_seconds": round(spent.cpu_seconds, 1), "trials": newest.trials})
         kept = f"version {present.version} stays champion" if present else "there is still no champion"
-        return (f"{line.name}: version {newest.version} has not shown itself better, {kept}; cooling down until "
+        text = (f"{line.name}: version {newest.version} has not shown itself better, {kept}; cooling down until "
                 f"{until:%Y-%m-%d %H:%M} UTC")
+        events.record(connection, at=at, kind=IN_VAIN, line=line.name, detail={
+            "version": newest.version, "request": newest.request_id,
+            "outcome": verdict.outcome.value if verdict else None,
+            "champion": present.version if present else None, "in_a_row": in_vain, "text": text,
+            "cooldown_until": until.isoformat(), "cpu_seconds": round(spent.cpu_seconds, 1), "trials": newest.trials})
+        return text
 
 
-def _write(connection: Connection, line: Line, decision: Decision, at: datetime) -> Decision:
-    if decision.phase is Phase.IN_FLIGHT:
+def _write(connection: Connection, known: PolicyState, decision: Decision, at: datetime) -> Decision:
+    if known.open_request is not None and known.open_request.id is not None:
         for wish in decision.joins:
-            number, created = ledger.request_retrain(connection, wish, at=at)
-            if not created:  # else it was closed since the state was read, and this wish is a request of its own
-                ledger.join_request(connection, number, wish, at=at)
+            ledger.join_request(connection, known.open_request.id, wish, at=at)
         return decision
     if decision.phase is Phase.OVER_BUDGET and decision.until is not None:
-        what = {"until": decision.until.isoformat()}
-        if not any(detail.get("until") == what["until"]
-                   for detail in events.list_rows(connection, kind=OVER_BUDGET, line=line.name)["detail"]):
-            events.record(connection, at=at, kind=OVER_BUDGET, line=line.name, detail={
-                **what, "why": decision.reason_text})
+        until = decision.until.isoformat()
+        told = events.list_rows(connection, kind=OVER_BUDGET, line=known.line)["detail"]
+        if not any(detail.get("until") == until for detail in told):
+            events.record(connection, at=at, kind=OVER_BUDGET, line=known.line, detail={
+                "until": until, "text": decision.reason_text})
     if decision.request is None:
         return decision
     wish = decision.request
@@ -99,6 +99,6 @@ def _write(connection: Connection, line: Line, decision: Decision, at: datetime)
         ledger.join_request(connection, number, wish, at=at)
         return Decision(None, f"{wish.reason.value}: joined to open request {number}.", Phase.IN_FLIGHT,
                         triggers=decision.triggers, answered=decision.answered, joins=(wish,))
-    events.record(connection, at=at, kind=ASKED, line=line.name, detail={
+    events.record(connection, at=at, kind=ASKED, line=known.line, detail={
         "request": number, "reason": wish.reason.value, "as_of": wish.as_of.isoformat()})
     return decision

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-import pandas as pd
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table, case, or_, select
 
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.line import Line
 from pipelines.contracts.records import Action, Candidate, Outcome, Purpose, Reason, RequestState, RetrainRequest, Step
 from pipelines.contracts.retraining import MONTH
 from pipelines.retrain.memory import Check, PolicyState, Run, Training, loudness
-from pipelines.store import asof, derived, ledger, tables
+from pipelines.store import asof, ledger, tables
 
 OPEN = (RequestState.PENDING, RequestState.CLAIMED)
 #: So many trainings are remembered: doubling a cool-down so often is beyond every limit.
@@ -56,13 +56,10 @@ def outcomes(connection: Connection, line: str, versions: Sequence[Candidate]) -
     nobody has said anything, or a promotion waits for people."""
     if not versions:
         return {}
-    said = derived.read(connection, tables.verdicts, columns=["version", "outcome"], where={"line": line}, order=["id"])
-    last = dict(zip(said["version"].astype(int), said["outcome"], strict=True))
+    last = _last(connection, tables.verdicts, "outcome", line)
     shadow = {item.version: item.look.decision for item in ledger.looks(connection, line, purpose=Purpose.SHADOW)
               if item.look.final}
-    people = derived.read(connection, tables.approvals, columns=["version", "approved"], where={"line": line},
-                          order=["id"])
-    agreed = dict(zip(people["version"].astype(int), people["approved"], strict=True))
+    agreed = _last(connection, tables.approvals, "approved", line)
     promoted = {row.version for row in ledger.history(connection, line) if row.action is Action.PROMOTE}
 
     def one(version: int) -> bool | None:
@@ -95,22 +92,28 @@ def _kind(line: Line) -> Kind:
     return {"texts": Kind.LABELS, "trades": Kind.TRADES}.get(line.target.rows, Kind.BARS)
 
 
+def _last(connection: Connection, table: Table, column: str, line: str) -> dict[int, Any]:
+    """Version → what was said of it last."""
+    query = select(table.c.version, table.c[column]).where(table.c.line == line).order_by(table.c.id)
+    return {int(version): value for version, value in connection.execute(query)}
+
+
 def _checks(connection: Connection, line: str, first: datetime, as_of: datetime) -> tuple[Check, ...]:
     """The checks before ``as_of``, from the last one that the oldest remembered training could have answered."""
-    wanted = ["as_of", "champion_version", "share", "metrics", *ALARMS.values()]
-    before = derived.read(connection, tables.drift_reports, columns=wanted, where={"line": line}, by="as_of",
-                          end=first, order=["-as_of"], limit=1)
-    since = derived.read(connection, tables.drift_reports, columns=wanted, where={"line": line}, by="as_of",
-                         start=first, end=as_of, order=["as_of"])
-    return tuple(check(row) for frame in (before, since) for row in frame.to_dict("records"))
+    table = tables.drift_reports
+    alarms = [table.c[name] for name in ALARMS.values()]
+    loud = case((or_(*alarms), table.c.metrics), else_=None)  # a quiet check has nothing to say
+    query = select(table.c.as_of, table.c.champion_version, table.c.share, loud.label("metrics"), *alarms).where(
+        table.c.line == line).order_by(table.c.as_of.desc())
+    before = connection.execute(query.where(table.c.as_of < first).limit(1)).mappings().all()
+    since = connection.execute(query.where(table.c.as_of >= first, table.c.as_of < as_of)).mappings().all()
+    return tuple(check(row) for row in reversed([*since, *before]))
 
 
-def check(row: dict[str, object]) -> Check:
+def check(row: Mapping[Any, Any]) -> Check:
     """A row of ``ai_trading.drift_reports``."""
-    champion, at, share = row["champion_version"], row["as_of"], row["share"]
-    return Check(pd.Timestamp(at).to_pydatetime(), None if pd.isna(champion) else int(champion),  # type: ignore
-                 loudness({reason: bool(row[name]) for reason, name in ALARMS.items()},
-                          None if pd.isna(share) else float(share), dict(row["metrics"] or {})))  # type: ignore
+    return Check(row["as_of"], row["champion_version"], loudness(
+        {reason: row[name] for reason, name in ALARMS.items()}, row["share"], row["metrics"] or {}))
 
 
 def _runs(connection: Connection, line: str, asked: Iterable[RetrainRequest], as_of: datetime) -> tuple[Run, ...]:

@@ -57,7 +57,7 @@ def _look_after(connection: Connection, rules: Retrain, request: Row[Any], at: d
     last = f"; its last try: {request.detail}" if request.detail else ""
     cause = f"nobody has served it since {asked:%Y-%m-%d %H:%M} UTC{last}"
     ledger.finish_request(connection, number, RequestState.FAILED, at=at, detail=f"expired: {cause}")
-    events.record(connection, at=at, kind=UNSERVED, line=request.line, detail={"request": number, "cause": cause})
+    events.record(connection, at=at, kind=UNSERVED, line=request.line, detail={"request": number, "reason": cause})
     return f"request {number} of {request.line} has expired: {cause}"
 
 

@@ -38,8 +38,8 @@ def report(*findings: str, as_of: datetime = NOW, champion: int | None = 1, shar
     return DriftReport(
         line="direction_1h", as_of=as_of, columns=columns, share=share, data_drift="data_drift" in findings,
         prediction_drift="prediction_drift" in findings, performance_drift="performance" in findings,
-        metrics={"loss_reference": 0.69, "loss_current": 0.69 + rise, "loss_p": float("nan")}, champion_version=champion, reference_digest="d",
-        rows=600)
+        metrics={"loss_reference": 0.69, "loss_current": 0.69 + rise, "loss_p": float("nan")},
+        champion_version=champion, reference_digest="d", rows=600)
 
 
 def days_ago(cell: str) -> datetime | None:

@@ -15,7 +15,7 @@ from pipelines.contracts.records import Candidate, DriftReport, Outcome, Reason,
 from pipelines.contracts.retraining import MONTH, Retrain
 from pipelines.retrain import Check, PolicyState, Run, Training, decide, run
 from pipelines.retrain.memory import levels
-from pipelines.store import Warehouse, ledger, tables
+from pipelines.store import Warehouse, frames, ledger, tables
 from tests.unit.registry.world import make_line, said
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -26,9 +26,9 @@ LONGEST = 4  # days that a training takes, and its verdict after it
 
 def report(day: int, rings: dict[Reason, float], champion: int | None = 1) -> DriftReport:
     share, rise = rings.get(Reason.DATA_DRIFT, 0.0), rings.get(Reason.PERFORMANCE, 0.0)
+    metrics = {"loss_reference": 0.69, "loss_current": 0.69 + rise}
     return DriftReport(LINE, START + day * DAY, (), share, Reason.DATA_DRIFT in rings, False,
-                       Reason.PERFORMANCE in rings, {"loss_reference": 0.69, "loss_current": 0.69 + rise}, champion, "d",
-                       600)
+                       Reason.PERFORMANCE in rings, metrics, champion, "d", 600)
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def monitored(warehouse: Warehouse, item: DriftReport) -> None:
         connection.execute(insert(tables.drift_reports).values(
             line=LINE, as_of=item.as_of, champion_version=item.champion_version, reference_digest="d", share=item.share,
             data_drift=item.data_drift, prediction_drift=False, performance_drift=item.performance_drift, rows=600,
-            columns=[], metrics=dict(item.metrics)))
+            columns=[], metrics=frames.plain(item.metrics)))
 
 
 def serve(warehouse: Warehouse, version: int, outcome: Outcome) -> None:
