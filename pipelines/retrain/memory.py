@@ -129,7 +129,8 @@ def answered(state: PolicyState, rules: Retrain, now: Check, reason: Reason) -> 
     for training in reversed(state.trainings):
         if not timedelta() < now.as_of - training.as_of < again:
             continue
-        before = next((check for check in reversed(state.checks) if check.as_of <= training.as_of), None)
+        before = next((check for check in reversed(state.checks)
+                       if timedelta() <= training.as_of - check.as_of < quiet), None)
         loud = before.levels.get(reason, math.nan) if before is not None else math.nan
         rang = reason in training.triggers or (before is not None and reason in before.levels)
         if not rang:
