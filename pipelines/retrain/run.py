@@ -15,7 +15,7 @@ from pipelines.retrain.watchdog import ESCALATED, EXPIRED, MAX_EXPIRIES, UNSERVE
 from pipelines.store import Warehouse, events, ledger
 
 __all__ = ["ASKED", "ESCALATED", "EXPIRED", "IN_VAIN", "MAX_EXPIRIES", "OVER_BUDGET", "UNSERVED", "ask", "consider",
-           "settle", "watchdog"]
+           "preview", "settle", "watchdog"]
 
 #: Kinds of the events that are written here.
 ASKED, OVER_BUDGET, IN_VAIN = "retrain_requested", "retrain_over_budget", "retrain_not_better"
@@ -32,6 +32,12 @@ def consider(warehouse: Warehouse, line: Line, report: DriftReport | None, *, as
     with warehouse.begin() as connection:
         known = state.read(connection, line, as_of)
         return _write(connection, known, policy.decide(known, line.retrain, report, as_of), at)
+
+
+def preview(warehouse: Warehouse, line: Line, report: DriftReport | None, *, as_of: datetime) -> Decision:
+    """What `consider` would answer; nothing is written."""
+    with warehouse.begin() as connection:
+        return policy.decide(state.read(connection, line, as_of), line.retrain, report, as_of)
 
 
 def ask(connection: Connection, line: Line, *, as_of: datetime, by: str, words: str, at: datetime, force: bool = False,

@@ -63,9 +63,10 @@ min_new_days = 12
 START = datetime(2024, 1, 1, tzinfo=UTC)
 END = START + timedelta(days=40)
 DAY = {"partition": END.date().isoformat()}
-#: The edge turns round, and nobody answers the alarms at first.
+#: The edge turns round, and nobody answers the alarms at first. What an earlier run was given stays with its DAG in the
+#: process that plays it, so what is not meant is named, too.
 TURN = END + timedelta(days=1)
-TURNED = {"start": TURN.isoformat(), "end": (TURN + timedelta(days=13)).isoformat()}
+TURNED = {"partition": None, "start": TURN.isoformat(), "end": (TURN + timedelta(days=13)).isoformat()}
 STEPS: list[tuple[str, dict[str, Any]]] = [
     ("bootstrap", {"start": START.isoformat(), "end": END.isoformat()}),
     (f"train_{LINE}", {"as_of": END.isoformat(), "reason": "bootstrap", "requested_by": "ann"}),
@@ -77,7 +78,8 @@ STEPS: list[tuple[str, dict[str, Any]]] = [
 AGAIN = [step for step in STEPS if step[0].startswith(("ingest", "score", "build", "predict", "monitor"))]
 STORM = [(dag_id, TURNED) for dag_id in ("ingest_market", "ingest_text", "score_sentiment", "build_features",
                                         f"predict_{LINE}", f"monitor_{LINE}")]
-ANSWER = [(f"train_{LINE}", {"requested_by": "the bell"}), (f"promote_{LINE}", {})]
+ANSWER: list[tuple[str, dict[str, Any]]] = [(f"train_{LINE}", {"requested_by": "the bell", "reason": "manual", "as_of": None}),
+                                            (f"promote_{LINE}", {})]
 TOO_EARLY = [(f"train_{LINE}", {"as_of": (START + timedelta(days=3)).isoformat()}), ("maintain", {})]
 TABLES = ("bars", "documents", "indicators", "sentiment_scores", "mentions", "sentiment_aggregates", "snapshots",
           "predictions", "outcomes", "quarantine", "drift_reports", "retrain_requests", "candidates", "verdicts",
