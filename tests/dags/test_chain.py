@@ -78,8 +78,8 @@ STEPS: list[tuple[str, dict[str, Any]]] = [
 AGAIN = [step for step in STEPS if step[0].startswith(("ingest", "score", "build", "predict", "monitor"))]
 STORM = [(dag_id, TURNED) for dag_id in ("ingest_market", "ingest_text", "score_sentiment", "build_features",
                                         f"predict_{LINE}", f"monitor_{LINE}")]
-ANSWER: list[tuple[str, dict[str, Any]]] = [(f"train_{LINE}", {"requested_by": "the bell", "reason": "manual", "as_of": None}),
-                                            (f"promote_{LINE}", {})]
+ANSWER: list[tuple[str, dict[str, Any]]] = [
+    (f"train_{LINE}", {"requested_by": "the bell", "reason": "manual", "as_of": None}), (f"promote_{LINE}", {})]
 TOO_EARLY = [(f"train_{LINE}", {"as_of": (START + timedelta(days=3)).isoformat()}), ("maintain", {})]
 TABLES = ("bars", "documents", "indicators", "sentiment_scores", "mentions", "sentiment_aggregates", "snapshots",
           "predictions", "outcomes", "quarantine", "drift_reports", "retrain_requests", "candidates", "verdicts",
