@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert
@@ -163,12 +164,16 @@ def nobody_sleeps(life: Life, days: list[dict[Reason, float]]) -> None:
         assert day - since < longest, f"performance rings since day {since}, nobody asked until {day}"
 
 
-def test_without_a_budget_a_lasting_alarm_is_answered_by_the_longest_rest() -> None:
-    """The bound of the manual, met exactly: 4, 8, 16 days, then the limit of 28 again and again."""
-    life = Life(Retrain(cooldown_days=4, min_new_days=7), [Fate("worse", 0, 0, 1.0)])
+@pytest.mark.parametrize(("fates", "asked"), [
+    (["worse"], [0, 14, 30, 58, 86, 114, 142]),  # after 14 days, 16, then the limit of 28 again and again
+    (["worse", "worse", "better"], [0, 14, 30, 37, 51, 67, 74, 88, 104, 111, 125, 141, 148]),  # a promotion starts anew
+    (["failed"], [*range(0, 150, 4)])])  # nobody has answered, and only the cool-down holds it
+def test_a_lasting_alarm_is_answered_by_the_longest_rest(fates: list[str], asked: list[int]) -> None:
+    rules = Retrain(cooldown_days=4, min_new_days=7, budget_runs=100)
+    life = Life(rules, [Fate(what, 0, 0, 1.0) for what in fates])
     for day in range(150):
         life.live(day, {Reason.PERFORMANCE: 0.02})
-    assert [day for day, _, _ in life.asked] == [0, 14, 30, 58, 86, 114, 142]
+    assert [day for day, _, _ in life.asked] == asked
 
 
 def monitored(warehouse: Warehouse, item: DriftReport) -> None:
