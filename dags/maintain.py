@@ -4,8 +4,8 @@
 Every hour, and by hand: what a crash in between, a lost bell or the calendar has left open.
 
 * `reconcile`: MLflow's aliases and tags are set to what the ledger says, and runs that died are marked FAILED
-* `watchdog`: claims that have expired go back; the tables have their partitions for the months to come; the text of
-  each line is recorded
+* `watchdog`: claims that have expired go back, requests that nobody serves are escalated once and then closed,
+  trainings in vain are told; the tables have their partitions for the months to come; the text of each line is recorded
 * `listen`: a pending request, an unjudged candidate or an ingested day that nobody works on has its bell rung again
 
 * `freshness`: a series whose newest fact is older than its deadline raises an alarm, once per stale stretch
@@ -34,7 +34,7 @@ with DAG(
         with work() as w:
             return upkeep.reconcile(w)
 
-    @task(doc_md="Expired claims return; partitions for the next months exist.")
+    @task(doc_md="No claim and no request stays open for ever; partitions for the next months exist.")
     def watchdog() -> list[str]:
         from tidemark_airflow import upkeep
 

@@ -18,6 +18,7 @@ from pipelines.cli import (
     quality,
     quarantine,
     registry,
+    retrain,
     sentiment_report,
     shadow,
     stack,
@@ -48,6 +49,7 @@ notify.register(app)
 app.add_typer(features.app, name="features")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(calibrate.app, name="calibrate")
+app.add_typer(retrain.app, name="retrain")
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ def train(
     json_output: JsonOption = False,
 ) -> None:
     """Train a candidate now, in this process: search, evidence, final fit, registration."""
-    from pipelines.contracts.records import Reason, RetrainRequest
+    from pipelines.retrain import run as retrain
     from pipelines.store import ledger
     from pipelines.training import stage
 
@@ -75,8 +75,7 @@ def train(
     person = getpass.getuser()
     with open_warehouse() as warehouse:
         with warehouse.begin() as connection:
-            ledger.request_retrain(connection, RetrainRequest(
-                problem.name, Reason.MANUAL, as_of_time(as_of), person, {"reason": reason}), at=at)
+            retrain.ask(connection, problem, as_of=as_of_time(as_of), by=person, words=reason, at=at, force=True)
             request = ledger.claim_request(
                 connection, problem.name, claimed_by=f"cli:{person}", at=at,
                 expires_at=at + stage.claim_duration(problem))
@@ -156,6 +155,7 @@ def gate(
     from pipelines.contracts.records import Outcome
     from pipelines.gate import decide
     from pipelines.registry import evidence, promotion
+    from pipelines.retrain import run as retrain
     from pipelines.store import ledger
 
     problem, settings = line_of(line), config.settings()
@@ -170,6 +170,7 @@ def gate(
             if problem.gate.approval == "auto":
                 promotion.apply(warehouse, settings, problem, candidate, verdict,
                                 actor=f"cli:{getpass.getuser()}", at=clock.now())
+            retrain.settle(warehouse, problem, at=clock.now())
             verdicts.append({"line": problem.name, "version": candidate.version, "verdict": verdict})
     show(verdicts, as_json=json_output, title="verdicts")
     if any(item["verdict"].outcome is not Outcome.PROMOTE for item in verdicts):

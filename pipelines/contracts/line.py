@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pipelines.contracts.retraining import Retrain as Retrain
 from pipelines.errors import ConfigError
 
 Positive = Annotated[float, Field(gt=0)]
@@ -214,23 +215,6 @@ class Drift(_Strict):
     share: float = Field(default=0.3, gt=0, le=1)
     persistence: int = Field(default=3, ge=1)
     performance_alpha: float = Field(default=0.01, gt=0, le=0.2)
-
-
-class Retrain(_Strict):
-    """What may ask for a training, and how often."""
-
-    on: tuple[Literal["data_drift", "prediction_drift", "performance", "schedule"], ...] = (
-        "data_drift", "performance")
-    every_days: int | None = Field(default=None, ge=1)
-    cooldown_days: int = Field(default=3, ge=0)
-    min_new_days: int = Field(default=3, ge=0)
-    claim_hours: int = Field(default=6, ge=1)
-
-    @model_validator(mode="after")
-    def _schedule_has_interval(self) -> Retrain:
-        if "schedule" in self.on and self.every_days is None:
-            raise ValueError("retrain.on lists 'schedule' but every_days is missing; set it to a number of days")
-        return self
 
 
 class Line(_Strict):

@@ -71,6 +71,8 @@ class Reason(StrEnum):
     DATA_DRIFT = "data_drift"
     PREDICTION_DRIFT = "prediction_drift"
     PERFORMANCE = "performance"
+    NEW_DATA = "new_data"
+    CODE_CHANGE = "code_change"
     MANUAL = "manual"
 
 

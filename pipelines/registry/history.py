@@ -19,8 +19,8 @@ def rows(warehouse: Warehouse, line: Line) -> list[dict[str, Any]]:
     inconclusive, or waits (the gate says promote, nobody has agreed or it has not happened yet), or for a look
     ``shadow 2/4`` (a challenger against the champion) and ``watch 2/4`` (a predecessor against a fresh champion);
     ``version`` and the one it ``replaced``; ``who`` and ``why``; of the verdict: ``opponent``, ``effect`` in nats of
-    log loss with ``low``, ``high`` and ``p``, ``log_loss``, ``auc`` and ``net_return`` of the candidate; and the
-    MLflow ``run``.
+    log loss with ``low``, ``high`` and ``p``, ``log_loss``, ``auc`` and ``net_return`` of the candidate; the MLflow
+    ``run``; and what its training cost: ``cpu_seconds`` and ``wall_seconds``, None where that was not measured.
     """
     with warehouse.begin() as connection:
         history = ledger.history(connection, line.name)
@@ -32,6 +32,7 @@ def rows(warehouse: Warehouse, line: Line) -> list[dict[str, Any]]:
         others = {row.version: ledger.candidate(connection, line.name, row.version) for row in history
                   if row.version not in judged}
         looked = ledger.looks(connection, line.name)
+        costs = ledger.costs_of_runs(connection, line.name)
     found = []
     for row in history:
         candidate, verdict, *_ = judged.get(row.version, (others.get(row.version), None))
@@ -45,6 +46,10 @@ def rows(warehouse: Warehouse, line: Line) -> list[dict[str, Any]]:
             action = "waits" if verdict.outcome is Outcome.PROMOTE else verdict.outcome.value
             found.append(_row(at, action, version, None, GATE, " ".join(verdict.reasons), None, candidate, verdict))
     found += [_looked(item) for item in looked]
+    for entry in found:
+        cost = costs.get(entry["run"])
+        entry["cpu_seconds"] = cost.cpu_seconds if cost else None
+        entry["wall_seconds"] = cost.wall_seconds if cost else None
     return sorted(found, key=lambda row: row["when"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.retrain.policy import Decision, PolicyState, decide
+from pipelines.retrain.memory import Check, PolicyState, Run, Training
+from pipelines.retrain.policy import Decision, Phase, decide
 
-__all__ = ["Decision", "PolicyState", "decide"]
+__all__ = ["Check", "Decision", "Phase", "PolicyState", "Run", "Training", "decide"]

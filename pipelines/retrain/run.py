@@ -1,22 +1,24 @@
-"""The policy's shell: read the state, decide, write to the ledger; and look after claims that nobody finishes."""
+"""The policy's shell: read the state, decide, write to the ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
-import pandas as pd
 from sqlalchemy import Connection
 
 from pipelines.contracts.line import Line
-from pipelines.contracts.records import DriftReport, RequestState
-from pipelines.retrain.policy import Decision, PolicyState, decide
-from pipelines.store import Warehouse, derived, events, ledger, tables
+from pipelines.contracts.records import DriftReport, Reason
+from pipelines.retrain import memory, policy, state
+from pipelines.retrain.memory import PolicyState
+from pipelines.retrain.policy import Decision, Phase
+from pipelines.retrain.watchdog import ESCALATED, EXPIRED, MAX_EXPIRIES, UNSERVED, watchdog
+from pipelines.store import Warehouse, events, ledger
 
-OPEN = (RequestState.PENDING, RequestState.CLAIMED)
-#: A request whose claim ran out this often is given up: whatever serves it dies each time.
-MAX_EXPIRIES = 3
-EXPIRED, STUCK, ASKED = "claim_expired", "request_waiting", "retrain_requested"
+__all__ = ["ASKED", "ESCALATED", "EXPIRED", "IN_VAIN", "MAX_EXPIRIES", "OVER_BUDGET", "UNSERVED", "ask", "consider",
+           "preview", "settle", "watchdog"]
+
+#: Kinds of the events that are written here.
+ASKED, OVER_BUDGET, IN_VAIN = "retrain_requested", "retrain_over_budget", "retrain_not_better"
 
 
 def consider(warehouse: Warehouse, line: Line, report: DriftReport | None, *, as_of: datetime,
@@ -28,73 +30,81 @@ def consider(warehouse: Warehouse, line: Line, report: DriftReport | None, *, as
         at: wall clock of the caller, for the record.
     """
     with warehouse.begin() as connection:
-        decision = decide(state(connection, line.name), line.retrain, report, as_of)
-        if decision.request is None:
-            return decision
-        number, created = ledger.request_retrain(connection, decision.request, at=at)
-        if not created:  # somebody else asked since the state was read
-            return Decision(None, f"{decision.request.reason.value}: joined to open request {number}.")
-        events.record(connection, at=at, kind=ASKED, line=line.name,
-                      detail={"request": number, "reason": decision.request.reason.value, "as_of": as_of.isoformat()})
-        return decision
+        known = state.read(connection, line, as_of)
+        return _write(connection, known, policy.decide(known, line.retrain, report, as_of), at)
 
 
-def state(connection: Connection, line: str) -> PolicyState:
-    """What the ledger knows about a line."""
-    asked = ledger.requests(connection, line)
-    waiting = [request for request in asked if request.state in OPEN]
-    return PolicyState(line=line, last_training=ledger.last_training(connection, line),
-                       last_request=max((request.as_of for request in asked), default=None),
-                       open_request=waiting[-1] if waiting else None)
+def preview(warehouse: Warehouse, line: Line, report: DriftReport | None, *, as_of: datetime) -> Decision:
+    """What `consider` would answer; nothing is written."""
+    with warehouse.begin() as connection:
+        return policy.decide(state.read(connection, line, as_of), line.retrain, report, as_of)
 
 
-def watchdog(warehouse: Warehouse, lines: Iterable[Line], *, at: datetime) -> list[str]:
-    """Look after the open requests: release expired claims (and give up after three), report requests that nobody
-    takes. What was reported once is not reported again.
+def ask(connection: Connection, line: Line, *, as_of: datetime, by: str, words: str, at: datetime, force: bool = False,
+        reason: Reason = Reason.MANUAL) -> Decision:
+    """Put what a person asks for into the ledger, if the policy lets it pass, or into the open request.
 
     Args:
-        at: wall clock of the caller; claims and patience are measured in it.
+        as_of: data time (UTC) to train as of.
+        by: who asks.
+        words: why.
+        force: pass cool-down, wait for data and budget.
+        reason: the reason code to ask under.
+    """
+    known = state.read(connection, line, as_of)
+    return _write(connection, known, policy.ask(known, line.retrain, as_of, by=by, words=words, force=force,
+                                               reason=reason), at)
+
+
+def settle(warehouse: Warehouse, line: Line, *, at: datetime) -> str | None:
+    """Tell, once, that the newest training has brought nothing better: the champion stays, the cool-down is doubled.
 
     Returns:
-        What was found, one sentence each; empty on a healthy system.
+        The sentence, if it was news.
     """
-    found: list[str] = []
     with warehouse.begin() as connection:
-        for line in lines:
-            for request in derived.read(connection, tables.retrain_requests, where={
-                    "line": line.name, "state": [open_.value for open_ in OPEN]}).itertuples():
-                sentence = _look_after(connection, line, request, at)
-                if sentence:
-                    found.append(sentence)
-    return found
-
-
-def _look_after(connection: Connection, line: Line, request: object, at: datetime) -> str | None:
-    number, waits = int(request.id), timedelta(hours=line.retrain.claim_hours)  # type: ignore[attr-defined]
-    if request.state == RequestState.CLAIMED.value:  # type: ignore[attr-defined]
-        expires_at, holder = request.expires_at, request.claimed_by  # type: ignore[attr-defined]
-        if pd.isna(expires_at) or expires_at > at:
+        newest = ledger.last_candidate(connection, line.name, as_of=at)
+        if newest is None or state.outcomes(connection, line.name, [newest])[newest.version] is not False:
             return None
-        expiries = _seen(connection, line.name, EXPIRED, number) + 1
-        events.record(connection, at=at, kind=EXPIRED, line=line.name,
-                      detail={"request": number, "claimed_by": holder, "expiries": expiries})
-        detail = f"the claim of {holder} ran out"
-        if expiries >= MAX_EXPIRIES:
-            ledger.finish_request(connection, number, RequestState.FAILED, at=at,
-                                  detail=f"{detail} for the {expiries}. time; see the runs of the train DAG for why")
-            return f"request {number} of {line.name} was given up: {detail} for the {expiries}. time"
-        ledger.release_request(connection, number, at=at, detail=detail)
-        return f"request {number} of {line.name} is pending again: {detail}"
-    asked = request.requested_at  # type: ignore[attr-defined]
-    if at - asked < waits or _seen(connection, line.name, STUCK, number):
-        return None
-    events.record(connection, at=at, kind=STUCK, line=line.name,
-                  detail={"request": number, "requested_at": asked.isoformat()})
-    return (f"request {number} of {line.name} has been waiting since {asked:%Y-%m-%d %H:%M} UTC; is the train DAG "
-            "paused, or its pool full?")
+        if any(detail.get("version") == newest.version
+               for detail in events.list_rows(connection, kind=IN_VAIN, line=line.name)["detail"]):
+            return None
+        known = state.read(connection, line, newest.as_of)
+        in_vain = memory.not_better(known, line.retrain, newest.as_of)
+        until = newest.as_of + memory.cooldown(line.retrain, in_vain)
+        verdict = ledger.last_word(connection, line.name, newest.version)
+        spent = ledger.cost_of_run(connection, line.name, newest.run_id)
+        present = ledger.champion(connection, line.name)
+        kept = f"version {present.version} stays champion" if present else "there is still no champion"
+        text = (f"{line.name}: version {newest.version} has not shown itself better, {kept}; cooling down until "
+                f"{until:%Y-%m-%d %H:%M} UTC")
+        events.record(connection, at=at, kind=IN_VAIN, line=line.name, detail={
+            "version": newest.version, "request": newest.request_id,
+            "outcome": verdict.outcome.value if verdict else None,
+            "champion": present.version if present else None, "in_a_row": in_vain, "text": text,
+            "cooldown_until": until.isoformat(), "cpu_seconds": round(spent.cpu_seconds, 1), "trials": newest.trials})
+        return text
 
 
-def _seen(connection: Connection, line: str, kind: str, number: int) -> int:
-    """How many events of this kind there are about a request."""
-    known = events.list_rows(connection, kind=kind, line=line)
-    return sum(detail.get("request") == number for detail in known["detail"])
+def _write(connection: Connection, known: PolicyState, decision: Decision, at: datetime) -> Decision:
+    if known.open_request is not None and known.open_request.id is not None:
+        for wish in decision.joins:
+            ledger.join_request(connection, known.open_request.id, wish, at=at)
+        return decision
+    if decision.phase is Phase.OVER_BUDGET and decision.until is not None:
+        until = decision.until.isoformat()
+        told = events.list_rows(connection, kind=OVER_BUDGET, line=known.line)["detail"]
+        if not any(detail.get("until") == until for detail in told):
+            events.record(connection, at=at, kind=OVER_BUDGET, line=known.line, detail={
+                "until": until, "text": decision.reason_text})
+    if decision.request is None:
+        return decision
+    wish = decision.request
+    number, created = ledger.request_retrain(connection, wish, at=at)
+    if not created:  # somebody else asked since the state was read
+        ledger.join_request(connection, number, wish, at=at)
+        return Decision(None, f"{wish.reason.value}: joined to open request {number}.", Phase.IN_FLIGHT,
+                        triggers=decision.triggers, answered=decision.answered, joins=(wish,))
+    events.record(connection, at=at, kind=ASKED, line=known.line, detail={
+        "request": number, "reason": wish.reason.value, "as_of": wish.as_of.isoformat()})
+    return decision

@@ -250,6 +250,32 @@ def count(warehouse: Warehouse, kind: Kind, *, as_of: datetime, start: datetime,
         return int(connection.execute(query).scalar_one())
 
 
+def volume(connection: Connection, kind: Kind, *, after: datetime, until: datetime,
+           symbols: Sequence[str] | None = None, names: Sequence[str] | None = None) -> tuple[int, int]:
+    """How many facts became available for the first time in ``(after, until]``, and on how many UTC days of
+    ``event_time``: how much is new, without reading it.
+
+    Args:
+        symbols, names: as ``read``.
+    """
+    kind = Kind(kind)
+    table, key = FACTS[kind], SCHEMAS[kind].key
+    day = func.date_trunc("day", table.c.event_time, "UTC")
+    query = select(func.count(), func.count(distinct(day))).select_from(table).where(
+        table.c.available_at > after, table.c.available_at <= until, *_filters(kind, table, symbols, names),
+        ~_other(table, key, until, "first"))
+    facts, days = connection.execute(query).one()
+    return int(facts), int(days)
+
+
+def last_available(connection: Connection, kind: Kind, *, as_of: datetime) -> datetime | None:
+    """When the newest fact of a kind became available, no later than ``as_of``; None where there is none."""
+    table = FACTS[Kind(kind)]
+    found: datetime | None = connection.execute(
+        select(func.max(table.c.available_at)).where(table.c.available_at <= as_of)).scalar_one()
+    return found
+
+
 def _filters(kind: Kind, table: Table, symbols: Sequence[str] | None,
              names: Sequence[str] | None) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []

@@ -121,6 +121,13 @@ candidates = _table(
      "audited": "bool", "registered_at": "time"},
     ForeignKeyConstraint(["request_id"], [f"{SCHEMA}.retrain_requests.id"]),
     Index("candidates_request", "request_id"))
+training_steps = _ledger_table(
+    "training_steps",
+    {"line": "str", "request_id": "big?", "run_id": "str?", "step": "str", "worker": "int", "cpu_seconds": "float",
+     "wall_seconds": "float", "trials": "int", "recipe": "json?"},
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    ForeignKeyConstraint(["request_id"], [f"{SCHEMA}.retrain_requests.id"]),
+    Index("training_steps_run", "line", "run_id"), Index("training_steps_request", "request_id"))
 verdicts = _ledger_table(
     "verdicts",
     {"line": "str", "version": "int", "as_of": "time", "outcome": "str", "opponent": "str",

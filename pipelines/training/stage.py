@@ -22,7 +22,7 @@ from pipelines.contracts.records import Candidate, RequestState, RetrainRequest
 from pipelines.errors import Conflict, LeakFound, TidemarkError, TrainingError
 from pipelines.features import catalog, snapshot
 from pipelines.store import Warehouse, ledger
-from pipelines.training import audit, fit, lineage, produce, search, warm_start
+from pipelines.training import audit, cost, fit, lineage, produce, search, warm_start
 from pipelines.training.record import Registered, Tracker
 from pipelines.training.session import Session
 from pipelines.validation.splits import plan
@@ -53,6 +53,13 @@ def open_training(warehouse: Warehouse, settings: Settings, line: Line, request:
         InsufficientData: too little history as of the request's time.
         NotReady, StoreUnavailable, TrackingUnavailable: try again.
     """
+    with cost.metered(warehouse, line, "open", request_id=request.id) as known:
+        session = _open(warehouse, settings, line, request, at=at)
+        known |= {"run_id": session.run_id, "recipe": lineage.recipe(line)}
+    return session
+
+
+def _open(warehouse: Warehouse, settings: Settings, line: Line, request: RetrainRequest, *, at: datetime) -> Session:
     try:
         ref, frame = snapshot.training(warehouse, line, request.as_of)
         data = fit.matrix(frame)
@@ -83,6 +90,7 @@ def open_training(warehouse: Warehouse, settings: Settings, line: Line, request:
                    line.search.seed, asdict(warm) if warm else None)
 
 
+@cost.step("trials")
 def run_trials(warehouse: Warehouse, settings: Settings, line: Line, session: Session, worker: int) -> int:
     """Work on the session's study until it holds its budget of finished trials; how many this worker finished.
 
@@ -106,6 +114,7 @@ def run_trials(warehouse: Warehouse, settings: Settings, line: Line, session: Se
                       selections=() if line.search.selection == ("none",) else line.search.selection)
 
 
+@cost.step("audit")
 def inspect(warehouse: Warehouse, settings: Settings, line: Line, session: Session) -> str:
     """The leak audit of what this session trains on: a sentence that says what was looked at.
 
@@ -131,6 +140,7 @@ def inspect(warehouse: Warehouse, settings: Settings, line: Line, session: Sessi
     return f"no leak found by {', '.join(looked)}"
 
 
+@cost.step("conclude")
 def conclude(warehouse: Warehouse, settings: Settings, line: Line, session: Session, *, at: datetime) -> Candidate:
     """Best configuration → evidence → final fit → report → registered version → ledger → request served.
 

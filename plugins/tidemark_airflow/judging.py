@@ -51,6 +51,7 @@ def judge(w: Work, name: str) -> dict[str, Any]:
     from pipelines.contracts.records import Outcome
     from pipelines.gate.report import sentences
     from pipelines.registry import promotion
+    from pipelines.retrain import run as retrain
     from pipelines.store import ledger
 
     line, version = w.line(name), version_of(w, name)
@@ -63,6 +64,8 @@ def judge(w: Work, name: str) -> dict[str, Any]:
     told = tell(f"{name} v{version}: {verdict.outcome.value}", sentences(verdict))
     if verdict.outcome is not Outcome.PROMOTE or promotion.waits_in_shadow(w.warehouse, line, candidate, verdict):
         promotion.apply(w.warehouse, w.settings, line, candidate, verdict, actor=w.run, at=w.at)
+        if told := retrain.settle(w.warehouse, line, at=w.at):
+            tell("retraining", told)
         return {}
     return {"version": version, "sentences": told}
 

@@ -20,8 +20,9 @@ def train_params() -> dict[str, Param]:
     text = {"type": ["null", "string"]}
     return {
         "reason": Param("manual", type="string", title="Reason", description=(
-            "Why. One of bootstrap, schedule, data_drift, prediction_drift, performance, manual, or your own words "
-            "(kept in the ledger beside `manual`). A request that is open already is served as it is.")),
+            "Why. A code (bootstrap, schedule, data_drift, prediction_drift, performance, new_data, code_change, "
+            "manual), or your own words (kept in the ledger beside `manual`). A request that is open already is served "
+            "as it is, and yours is written down beside it.")),
         "as_of": Param(None, **text, title="As of", description=(
             "Train with what was known at this time (UTC, ISO 8601). Empty: when the newest bar (or labelled text) "
             "became available.")),
@@ -49,8 +50,7 @@ def claim(w: Work, name: str) -> dict[str, Any]:
     with w.warehouse.begin() as connection:
         configurations.record_version(connection, name, w.line_text(name), at=w.at)
         if w.by_hand:
-            request, created = ledger.request_retrain(connection, _request(w, name), at=w.at)
-            tell("request", {"id": request, "new": created})
+            _ask(w, line, connection)
             if w.params.get("force"):
                 for item in ledger.requests(connection, line=name, states={RequestState.CLAIMED}):
                     ledger.release_request(connection, item.id, at=w.at, detail=f"taken over by {w.run}")
@@ -62,19 +62,21 @@ def claim(w: Work, name: str) -> dict[str, Any]:
     return tell(f"{name} will be trained", claimed)
 
 
-def _request(w: Work, name: str) -> Any:
+def _ask(w: Work, line: Any, connection: Any) -> None:
+    """A person asks by starting the run: nothing but an open request holds that up, and the ledger says what was
+    passed."""
     from pipelines import clock
-    from pipelines.contracts.records import Reason, RetrainRequest
+    from pipelines.contracts.records import Reason
+    from pipelines.retrain import run as retrain
 
     words = str(w.params.get("reason") or "manual")
     known = words in set(Reason)
     as_of = w.params.get("as_of")
-    facts = "bars" if w.line(name).on_bars else "labels"
-    return RetrainRequest(
-        line=name, reason=Reason(words) if known else Reason.MANUAL,
-        as_of=clock.parse(as_of) if as_of else newest(w, facts),
-        requested_by=str(w.params.get("requested_by") or w.run),
-        evidence={} if known else {"words": words})
+    decision = retrain.ask(
+        connection, line, as_of=clock.parse(as_of) if as_of else newest(w, "bars" if line.on_bars else "labels"),
+        by=str(w.params.get("requested_by") or w.run), words="" if known else words, at=w.at, force=True,
+        reason=Reason(words) if known else Reason.MANUAL)
+    tell("request", decision.reason_text)
 
 
 def newest(w: Work, facts: str = "bars") -> datetime:

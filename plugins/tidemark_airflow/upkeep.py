@@ -27,13 +27,15 @@ def reconcile(w: Work) -> list[str]:
 
 
 def watchdog(w: Work) -> list[str]:
-    """Expired claims go back, the months to come have their partitions, line files are recorded, old feature columns
-    dropped. Returns findings."""
+    """Expired claims go back, requests that nobody serves are reported and then closed, trainings in vain are told, the
+    months to come have their partitions, line files are recorded, old feature columns dropped. Returns findings."""
     from pipelines.retrain import run as retrain
     from pipelines.store import columns
     from pipelines.store import lines as configurations
 
-    found = retrain.watchdog(w.warehouse, w.lines().values(), at=w.at)
+    lines = list(w.lines().values())
+    found = retrain.watchdog(w.warehouse, lines, at=w.at)
+    found += [told for line in lines if (told := retrain.settle(w.warehouse, line, at=w.at)) is not None]
     with w.warehouse.begin() as connection:
         for name in w.lines():
             configurations.record_version(connection, name, w.line_text(name), at=w.at)

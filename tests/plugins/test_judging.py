@@ -15,7 +15,8 @@ from pipelines.config import Settings
 from pipelines.contracts.records import Action, Candidate, Outcome, Verdict
 from pipelines.errors import Conflict, RegistryError
 from pipelines.registry import evidence, promotion
-from pipelines.store import Warehouse, ledger
+from pipelines.retrain import run as retrain
+from pipelines.store import Warehouse, events, ledger
 from tidemark_airflow import approval, judging
 from tidemark_airflow.context import work
 from tidemark_airflow.lines import LineInfo
@@ -105,6 +106,9 @@ def test_what_is_not_promoted_is_acted_on_at_once(played: Stage, in_task: Callab
     in_task("promote_direction_1h", partition="v1")
     assert judge() == {}
     assert played.asked == [f"apply v1 {outcome.value}"]
+    with played.house.begin() as connection:
+        (told,) = events.list_rows(connection, kind=retrain.IN_VAIN, line=LINE)["detail"]
+    assert (told["version"], told["outcome"], told["in_a_row"]) == (1, outcome.value, 1)
 
 
 def test_a_former_champion_is_not_judged_again(played: Stage, in_task: Callable[..., Any]) -> None:

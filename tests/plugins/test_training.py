@@ -66,7 +66,7 @@ def test_a_bell_takes_the_request_and_a_doubled_bell_does_not(house: Warehouse, 
 
 @pytest.mark.parametrize(("reason", "known", "evidence"), [
     ("bootstrap", Reason.BOOTSTRAP, {}), ("manual", Reason.MANUAL, {}), ("", Reason.MANUAL, {}),
-    ("the fees changed", Reason.MANUAL, {"words": "the fees changed"})])
+    ("code_change", Reason.CODE_CHANGE, {}), ("the fees changed", Reason.MANUAL, {"words": "the fees changed"})])
 def test_by_hand_a_request_is_made(house: Warehouse, in_task: Callable[..., Any], reason: str, known: Reason,
                                    evidence: dict[str, str]) -> None:
     in_task("train_direction_1h", run_type="manual", params={
@@ -80,6 +80,18 @@ def test_by_hand_an_open_request_is_joined(house: Warehouse, in_task: Callable[.
     in_task("train_direction_1h", run_type="manual", params={"reason": "manual", "as_of": "2024-03-05"})
     claimed = training.as_request(claim())
     assert (claimed.id, claimed.reason, claimed.as_of) == (number, Reason.DATA_DRIFT, AS_OF)
+    (joined,) = claimed.evidence["joined"]
+    assert (joined["reason"], joined["first"][:10]) == ("manual", "2024-03-05")
+
+
+def test_by_hand_passes_what_holds_the_policy_and_says_so(house: Warehouse, in_task: Callable[..., Any]) -> None:
+    with house.begin() as connection:
+        ledger.finish_request(connection, ask(house), RequestState.FAILED, at=AS_OF)
+    in_task("train_direction_1h", run_type="manual", params={
+        "reason": "the fees changed", "as_of": "2024-03-02", "requested_by": "ann"})
+    forced = training.as_request(claim()).evidence["forced"]
+    assert (forced["by"], forced["reason"]) == ("ann", "the fees changed")
+    assert forced["past"].startswith("cooling down until 2024-03-05")
 
 
 def test_force_takes_over_from_a_dead_run(house: Warehouse, in_task: Callable[..., Any]) -> None:

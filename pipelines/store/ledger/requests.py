@@ -15,6 +15,8 @@ from pipelines.store import frames
 from pipelines.store.tables import retrain_requests as table
 
 OPEN = (RequestState.PENDING.value, RequestState.CLAIMED.value)
+#: Entries of ``evidence["joined"]``: people that ask beside each other; the policy needs one per reason.
+MOST_JOINED = 50
 
 
 def request_retrain(connection: Connection, request: RetrainRequest, *, at: datetime) -> tuple[int, bool]:
@@ -36,6 +38,43 @@ def request_retrain(connection: Connection, request: RetrainRequest, *, at: date
         if known is not None:
             return int(known), False
     raise Conflict(f"requests of {request.line} open and close faster than they can be read; try again")
+
+
+def join_request(connection: Connection, identifier: int, request: RetrainRequest, *, at: datetime) -> bool:
+    """Enter another wish for the same training into the evidence of an open request; whether it was new.
+
+    ``evidence["joined"]`` has one entry per reason and person: ``first`` and ``last`` time (data time) they asked,
+    ``times``, ``at`` (wall clock of the last), and what the last one said. A wish that is not later than the last one
+    like it, and the request's own, are known already: asking again adds nothing.
+    """
+    row = connection.execute(select(table).where(table.c.id == identifier).with_for_update()).one_or_none()
+    if row is None or row.state not in OPEN:
+        return False
+    reason, as_of, joined = Reason(request.reason).value, request.as_of, list(row.evidence.get("joined", ()))
+    own = reason in (row.reason, *row.evidence.get("triggers", ())) and row.requested_by == request.requested_by
+    if own and as_of <= row.as_of:
+        return False
+    mine = next((entry for entry in joined
+                 if entry["reason"] == reason and entry["requested_by"] == request.requested_by), None)
+    if mine is None:
+        if len(joined) >= MOST_JOINED:
+            return False
+        joined.append({"reason": reason, "requested_by": request.requested_by, "first": as_of.isoformat(), "times": 0})
+        mine = joined[-1]
+    elif datetime.fromisoformat(mine["last"]) >= as_of:
+        return False
+    mine |= {"last": as_of.isoformat(), "times": mine["times"] + 1, "at": at.isoformat(),
+             "evidence": frames.plain(request.evidence)}
+    connection.execute(update(table).where(table.c.id == identifier).values(evidence={**row.evidence,
+                                                                                       "joined": joined}))
+    return True
+
+
+def open_rows(connection: Connection, line: str | None = None) -> list[Row[Any]]:
+    """Open requests as rows of ``ai_trading.retrain_requests``, locked until the transaction ends; those that somebody
+    else is claiming or settling in this moment are left out."""
+    query = select(table).where(table.c.state.in_(OPEN)).order_by(table.c.id).with_for_update(skip_locked=True)
+    return list(connection.execute(query if line is None else query.where(table.c.line == line)))
 
 
 def claim_request(connection: Connection, line: str, *, claimed_by: str, at: datetime, expires_at: datetime,

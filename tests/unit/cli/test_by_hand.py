@@ -121,6 +121,8 @@ def test_a_candidate_is_trained_judged_and_put_into_production(run: Run, trained
     assert (code, champion["version"]) == (0, 1)
     _, [row] = run("history", LINE)
     assert (row["action"], row["version"]) == ("promote", 1)
+    assert row["cpu_seconds"] > 0
+    assert row["wall_seconds"] > 0
     _, [line] = run("lines")
     assert (line["line"], line["champion"], line["last verdict"]) == (LINE, 1, "promote")
 
@@ -248,3 +250,29 @@ def test_a_line_that_does_not_exist_is_wrong_usage(run: Run, monkeypatch: pytest
         cli.main()
     assert stop.value.code == 2
     assert f"there are: {LINE}" in capsys.readouterr().err
+
+
+def test_a_person_asks_is_refused_and_forces_and_the_list_says_what_it_cost(run: Run, trained: Any) -> None:
+    """Last in this file: what it leaves open, a training would serve."""
+    run("gate", LINE)
+    _, rows = run("retrain", "list", LINE)
+    first = rows[0]
+    assert (first["reason"], first["state"], first["version"], first["verdict"]) == ("manual", "served", 1, "promote")
+    assert first["promoted"]
+    assert first["trials"] == 3
+    assert first["cpu_seconds"] > 0
+    early = ["retrain", "ask", LINE, "--reason", "the fees changed", "--by", "ann", "--as-of",
+             (END + timedelta(days=1)).isoformat()]
+    code, refused = run(*early)
+    assert (code, refused["asked"], refused["phase"]) == (1, False, "cooling")
+    assert run("retrain", "explain", LINE, "--as-of", early[-1])[1]["would"].startswith("cooling: cooling down until")
+    code, asked = run(*early, "--force")
+    assert (code, asked["asked"]) == (0, True)
+    code, joined = run(*early[:-1], (END + timedelta(days=2)).isoformat(), "--force")
+    assert (code, joined["asked"], joined["joined"]) == (0, False, True)
+    _, rows = run("retrain", "list")
+    assert (rows[-1]["by"], rows[-1]["forced"]["reason"], rows[-1]["state"]) == ("ann", "the fees changed", "pending")
+    code, stands = run("retrain", "explain", LINE, "--as-of", early[-1])
+    assert (code, stands["state"], stands["would"]) == (0, "in_flight", "joins the open request")
+    shown = CliRunner().invoke(cli.app, ["retrain", "list"], catch_exceptions=False)
+    assert "the fees changed" in shown.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,6 +22,7 @@ from pipelines.contracts.records import (
     RetrainRequest,
     Verdict,
 )
+from pipelines.contracts.retraining import Cost
 from pipelines.errors import Conflict, RegistryError, StoreError
 from pipelines.store import Warehouse, events, ledger, lines
 
@@ -120,6 +122,60 @@ def test_a_request_is_released_or_finished_once(warehouse: Warehouse) -> None:
             ledger.release_request(connection, 999, at=AT)
         with pytest.raises(StoreError, match="cannot be finished as pending"):
             ledger.finish_request(connection, number, RequestState.PENDING, at=AT)
+
+
+def joined(warehouse: Warehouse, number: int) -> list[dict]:
+    with warehouse.begin() as connection:
+        return next(item for item in ledger.requests(connection) if item.id == number).evidence.get("joined", [])
+
+
+def test_further_wishes_are_written_into_the_open_request(warehouse: Warehouse) -> None:
+    def join(connection: Connection, **change) -> bool:
+        return ledger.join_request(connection, number, request(**change), at=AT)
+
+    with warehouse.begin() as connection:
+        number, _ = ledger.request_retrain(connection, request(), at=AT)
+        assert not join(connection)  # the request itself, done again
+        assert join(connection, as_of=AT + HOUR)
+        assert not join(connection, as_of=AT + HOUR)
+        assert join(connection, as_of=AT + 2 * HOUR, evidence={"share": math.nan})
+        assert join(connection, reason=Reason.PERFORMANCE)
+        assert join(connection, requested_by="ann")
+    found = joined(warehouse, number)
+    assert [(entry["reason"], entry["requested_by"], entry["times"]) for entry in found] == [
+        ("data_drift", "monitor", 2), ("performance", "monitor", 1), ("data_drift", "ann", 1)]
+    assert (found[0]["first"], found[0]["last"]) == ((AT + HOUR).isoformat(), (AT + 2 * HOUR).isoformat())
+    assert found[0]["evidence"] == {"share": None}
+    with warehouse.begin() as connection:
+        ledger.finish_request(connection, number, RequestState.SERVED, at=AT)
+        assert not join(connection, as_of=AT + 3 * HOUR)
+        assert not ledger.join_request(connection, 99, request(), at=AT)
+
+
+def test_no_wish_is_lost_among_many_and_a_crowd_has_its_bound(warehouse: Warehouse) -> None:
+    with warehouse.begin() as connection:
+        number, _ = ledger.request_retrain(connection, request(), at=AT)
+    answers = together(warehouse, 60, lambda connection, n: ledger.join_request(
+        connection, number, request(requested_by=f"person{n}"), at=AT))
+    assert Counter(answers) == {True: 50, False: 10}
+    assert len({entry["requested_by"] for entry in joined(warehouse, number)}) == 50
+
+
+def test_what_trainings_cost_is_added_up_and_stands(warehouse: Warehouse) -> None:
+    with warehouse.begin() as connection:
+        number, _ = ledger.request_retrain(connection, request(), at=AT)
+        ledger.add_candidate(connection, candidate(1), at=AT)
+        for step, cost, run_id in (("open", Cost(1.0, 2.0), "run1"), ("trials", Cost(3.0, 3.5, 4), "run1"),
+                                   ("trials", Cost(3.0, 4.0, 2), "run1"), ("open", Cost(0.5, 0.5), None)):
+            ledger.add_step(connection, LINE, step, cost, request_id=number, run_id=run_id,
+                            recipe={"code": "c"} if step == "open" and run_id else None)
+        assert ledger.cost_of_run(connection, LINE, "run1") == Cost(7.0, 9.5, 6)
+        assert ledger.cost_of_run(connection, LINE, "other") == Cost()
+        assert ledger.costs_of_runs(connection, LINE) == {"run1": Cost(7.0, 9.5, 6)}
+        assert ledger.costs_of_requests(connection, LINE) == {number: Cost(7.5, 10.0, 6)}
+        assert ledger.recipes(connection, LINE) == {1: {"code": "c"}}
+    with pytest.raises(StoreError, match="append-only"), warehouse.begin() as connection:
+        connection.exec_driver_sql("UPDATE ai_trading.training_steps SET cpu_seconds = 0")
 
 
 def test_candidates_are_entered_once(warehouse: Warehouse) -> None:

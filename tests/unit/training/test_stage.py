@@ -18,7 +18,7 @@ from pipelines.contracts.records import EVIDENCE_COLUMNS, Candidate, Reason, Req
 from pipelines.errors import InsufficientData, StoreUnavailable, TrackingUnavailable, TrainingError
 from pipelines.registry import models, reproduce
 from pipelines.store import Warehouse, ledger, snapshots
-from pipelines.training import fit, produce, record, search, stage, stopping
+from pipelines.training import fit, lineage, produce, record, search, stage, stopping
 from pipelines.validation import metrics
 from tests.fixtures.mlflow_server import MlflowServer
 from tests.unit.training.conftest import START, make_frame, make_line
@@ -121,6 +121,16 @@ def test_from_a_request_to_a_candidate(bench: Callable[..., Bench]) -> None:
             tags.SEED: str(b.line.search.seed), "mlflow.user": "ann"}.items() <= run.data.tags.items()
     assert all(run.data.tags[name] for name in (tags.GIT_COMMIT, tags.LOCK))
     assert run.data.tags["mlflow.note.content"].startswith("# Sign of the next hour's return")
+
+    with b.warehouse.begin() as connection:
+        steps = connection.exec_driver_sql(
+            "SELECT step, worker, trials, cpu_seconds, wall_seconds, recipe FROM ai_trading.training_steps ORDER BY id"
+        ).all()
+    assert [tuple(row[:3]) for row in steps] == [("open", 0, 0), ("trials", 0, 5), ("trials", 1, 0), ("conclude", 0, 0)]
+    assert all(row.cpu_seconds > 0 and row.wall_seconds > 0 for row in steps)
+    assert [row.recipe for row in steps] == [lineage.recipe(b.line), None, None, None]
+    assert (run.data.metrics["cost.cpu_seconds"], run.data.metrics["cost.trials"]) == (
+        pytest.approx(sum(row.cpu_seconds for row in steps)), 5)
 
     files = {item.path for place in ("plots", "tables") for item in b.client.list_artifacts(session.run_id, place)}
     assert files == {f"plots/{name}.png" for name in (

@@ -1,13 +1,13 @@
-"""Notices: what people are told, through which channel, and what was told already.
+"""What each step of a training took, and the recipe it was made by.
 
-Revision: 0009, after 0006
+Revision: 0007, after 0006
 """
 
 from __future__ import annotations
 
 from pipelines.store.migrate import play, refuse
 
-revision = "0009"
+revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
