@@ -1,6 +1,6 @@
 """Notices: what people are told, through which channel, and what was told already.
 
-Revision: 0009, after 0006
+Revision: 0008, after 0007
 """
 
 from __future__ import annotations
