@@ -32,6 +32,7 @@ class Retrain(BaseModel):
     min_new_days: int = Field(default=3, ge=0)
     min_new_rows: int = Field(default=0, ge=0)
     quiet_days: int = Field(default=7, ge=1)
+    ripe_days: int = Field(default=10, ge=0)
     again_days: int = Field(default=14, ge=1)
     worse: float = Field(default=1.5, gt=1)
     budget_runs: int = Field(default=10, ge=1)

@@ -12,6 +12,10 @@ from pipelines.contracts.records import DriftReport, Reason, RetrainRequest
 from pipelines.contracts.retraining import MONTH, Retrain
 
 
+#: Alarms: what speaks against the champion itself.
+SIGNS = frozenset({Reason.PERFORMANCE, Reason.DATA_DRIFT, Reason.PREDICTION_DRIFT})
+
+
 @dataclass(frozen=True)
 class Check:
     """A look at the line: which alarms rang as of a time, about which champion, and how loud each was."""
@@ -119,11 +123,31 @@ def was_quiet(checks: Sequence[Check], start: datetime, rest: timedelta, reason:
     return False
 
 
+def too_early(state: PolicyState, rules: Retrain, training: Training) -> bool:
+    """Whether the alarms that a training was asked for had rung for less than ``ripe_days`` by then.
+
+    What it learned, and the days it was judged on, were then still of the world before: that it was refused says
+    little, and must not put the next one off.
+    """
+    seen = [check for check in state.checks if check.as_of <= training.as_of]
+    asked = SIGNS & set(training.triggers)
+    if not seen or (training.triggers and not asked):
+        return False
+    rest, champion = timedelta(days=rules.quiet_days), seen[-1].champion
+    began: datetime | None = None
+    for check in reversed(seen):
+        if check.champion != champion or (began is not None and began - check.as_of > rest):
+            break
+        if asked & set(check.levels) if asked else check.levels:
+            began = check.as_of
+    return began is not None and training.as_of - began < timedelta(days=rules.ripe_days)
+
+
 def answered(state: PolicyState, rules: Retrain, now: Check, reason: Reason) -> Answered | None:
     """The training that has answered this alarm of ``now``, if it still holds.
 
     A training answers the alarms that rang when it was asked for, about the champion of that time: after a promotion
-    the same alarm is about another model.
+    the same alarm is about another model. One that was refused because it came too early answers nothing.
     """
     again, quiet = timedelta(days=rules.again_days), timedelta(days=rules.quiet_days)
     for training in reversed(state.trainings):
@@ -136,7 +160,8 @@ def answered(state: PolicyState, rules: Retrain, now: Check, reason: Reason) -> 
         if not rang:
             continue
         level = now.levels[reason]
-        released = (training.better or (before is not None and before.champion != now.champion)
+        released = (training.better or (training.better is False and too_early(state, rules, training))
+                    or (before is not None and before.champion != now.champion)
                     or was_quiet([*state.checks, now], training.as_of, quiet, reason)
                     or (level > loud and level >= rules.worse * loud))
         return None if released else Answered(reason, training, training.as_of + again)
@@ -144,7 +169,11 @@ def answered(state: PolicyState, rules: Retrain, now: Check, reason: Reason) -> 
 
 
 def not_better(state: PolicyState, rules: Retrain, as_of: datetime) -> int:
-    """How many trainings in a row have brought nothing better, since the last promotion or quiet spell."""
+    """How many trainings in a row have brought nothing better, since the last promotion or quiet spell.
+
+    Those count that an alarm asked for, and not too early: that a healthy champion stays in spite of a schedule is as it
+    should be, and no reason to be slow when it falls ill.
+    """
     count, quiet = 0, timedelta(days=rules.quiet_days)
     for training in reversed(state.trainings):
         if training.as_of > as_of or training.better is None:
@@ -152,7 +181,8 @@ def not_better(state: PolicyState, rules: Retrain, as_of: datetime) -> int:
         if training.better or was_quiet([check for check in state.checks if check.as_of <= as_of], training.as_of,
                                         quiet):
             break
-        count += 1
+        by_alarm = not training.triggers or bool(SIGNS & set(training.triggers))
+        count += by_alarm and not too_early(state, rules, training)
     return count
 
 

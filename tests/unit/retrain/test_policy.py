@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pipelines.contracts.records import ColumnDrift, DriftReport, Reason, RequestState, RetrainRequest
 from pipelines.contracts.retraining import Retrain
 from pipelines.retrain import Check, Phase, PolicyState, Run, Training, decide
+from pipelines.retrain.memory import cooldown, not_better
 from pipelines.retrain.policy import ask
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -79,7 +80,7 @@ def test_hysteresis_and_back_off(row: list[str]) -> None:
         item.split() for item in trainings.split(", "))]
     kind, first, last, loud = alarms.split()
     checks = [Check(NOW - timedelta(days=ago), 1, {Reason(kind): float(loud)} if int(last) <= ago <= int(first) else {})
-              for ago in range(60, 0, -1)]
+              for ago in range(90, 0, -1)]
     if marks["+"] in [item.better for item in made]:  # its champion is watched since
         promoted = max(item.as_of for item in made if item.better)
         checks = [Check(item.as_of, 1 + (item.as_of > promoted), item.levels) for item in checks]
@@ -89,6 +90,16 @@ def test_hysteresis_and_back_off(row: list[str]) -> None:
     decision = decide(state, Retrain(cooldown_days=4, min_new_days=7), now, NOW)
     assert (decision.phase, decision.until) == (phase, lets_go(days))
     assert (decision.request is not None) is (phase == "asks")
+
+
+@pytest.mark.parametrize(("triggers", "rest"), [((Reason.SCHEDULE,), 4), ((Reason.NEW_DATA, Reason.CODE_CHANGE), 4),
+                                                ((Reason.SCHEDULE, Reason.PERFORMANCE), 16), ((), 16)])
+def test_what_no_alarm_asked_for_is_not_in_vain(triggers: tuple[Reason, ...], rest: int) -> None:
+    """Weekly refusals of a healthy champion's rivals do not slow down the answer to an alarm."""
+    made = [Training(NOW - timedelta(days=ago), 30 - ago, False, triggers) for ago in (10, 3)]
+    checks = [Check(NOW - timedelta(days=ago), 1, {Reason.PERFORMANCE: 0.02}) for ago in range(40, 0, -1)]
+    state = PolicyState("direction_1h", made[-1].as_of, made[-1].as_of, trainings=made, checks=checks)
+    assert cooldown(Retrain(cooldown_days=4), not_better(state, Retrain(cooldown_days=4), NOW)) == timedelta(days=rest)
 
 
 @pytest.mark.parametrize("row", table("Budget"), ids=" | ".join)

@@ -51,7 +51,7 @@ STRETCHES = st.lists(st.tuples(ALARMS, st.integers(1, 70)), min_size=3, max_size
 RULES = st.builds(
     Retrain, on=st.just(("performance", "data_drift")), cooldown_days=st.integers(0, 6),
     cooldown_limit_days=st.integers(0, 14), min_new_days=st.integers(0, 10), quiet_days=st.integers(1, 6),
-    again_days=st.integers(1, 12), budget_runs=st.integers(1, 6), budget_cpu_hours=st.sampled_from([None, 1.0, 5.0]))
+    again_days=st.integers(1, 12), ripe_days=st.sampled_from([0, 0, 3, 10]), budget_runs=st.integers(1, 6), budget_cpu_hours=st.sampled_from([None, 1.0, 5.0]))
 
 
 @dataclass
@@ -123,9 +123,19 @@ def cooling(life: Life, days: list[dict[Reason, float]]) -> None:
                 continue
             if fate.what == "better":
                 break
-            vain, first = vain + 1, asked_on
+            vain, first = vain + ripe(life, days, asked_on), asked_on
         if all(days[first:day]):  # never quiet since the first of them
             assert day - before >= min(rules.cooldown_days * 2**vain, limit)
+
+
+def ripe(life: Life, days: list[dict[Reason, float]], asked_on: int) -> bool:
+    """Whether what this training was asked for had rung for ``ripe_days``, without a pause and about one champion."""
+    begin = asked_on - life.rules.ripe_days
+    request = next(request for day, request, _ in life.asked if day == asked_on)
+    promoted = any(fate.what == "better" and begin < day + fate.served_after + fate.verdict_after <= asked_on
+                   for day, _, fate in life.asked)
+    return begin >= 0 and not promoted and all(
+        set(days[day]) & set(map(Reason, request.evidence["triggers"])) for day in range(begin, asked_on + 1))
 
 
 def within_budget(life: Life) -> None:
@@ -140,7 +150,7 @@ def within_budget(life: Life) -> None:
 def answered_once(life: Life, days: list[dict[Reason, float]]) -> None:
     """The same alarm, ringing on and no louder, about the same champion: the next answer is ``again_days`` away."""
     for (earlier, _, fate), (later, request, _) in pairwise(life.asked):
-        if fate.what != "worse":
+        if fate.what != "worse" or not ripe(life, days, earlier):
             continue
         for reason in map(Reason, request.evidence["triggers"]):
             rang = [rings.get(reason, 0.0) for rings in days[earlier:later + 1]]
@@ -165,8 +175,8 @@ def nobody_sleeps(life: Life, days: list[dict[Reason, float]]) -> None:
 
 
 @pytest.mark.parametrize(("fates", "asked"), [
-    (["worse"], [0, 14, 30, 58, 86, 114, 142]),  # after 14 days, 16, then the limit of 28 again and again
-    (["worse", "worse", "better"], [0, 14, 30, 37, 51, 67, 74, 88, 104, 111, 125, 141, 148]),  # a promotion starts anew
+    (["worse"], [0, 7, 14, 28, 44, 72, 100, 128]),  # too early twice; after 14 days, 16, then the limit of 28 each time
+    (["worse", "worse", "better"], [0, 7, 14, 21, 28, 42, 49, 56, 70, 77, 84, 98, 105, 112, 126, 133, 140]),  # a promotion starts anew
     (["failed"], [*range(0, 150, 4)])])  # nobody has answered, and only the cool-down holds it
 def test_a_lasting_alarm_is_answered_by_the_longest_rest(fates: list[str], asked: list[int]) -> None:
     rules = Retrain(cooldown_days=4, min_new_days=7, budget_runs=100)
@@ -209,7 +219,7 @@ def test_a_year_of_alarms_backfilled_through_the_ledger_rings_no_storm(warehouse
             asked.append(day)
         elif asked and day == asked[-1] + 3:  # the backfill runs on while the training does
             serve(warehouse, len(asked) + 1, Outcome.REJECT)
-    assert asked == [0, 14, 30, *range(58, 365, 28)]
+    assert asked == [0, 7, 14, 28, 44, *range(72, 365, 28)]
     with warehouse.begin() as connection:
         requests = ledger.requests(connection, LINE)
     assert [request.as_of for request in requests] == [START + day * DAY for day in asked]
