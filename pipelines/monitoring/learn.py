@@ -41,6 +41,8 @@ MAX_PAIRS = 2000
 PRODUCT_CAP = 3.0
 #: As many independent squares with mean 1 are added to those that the reference's own windows show.
 PRIOR_SQUARES = 50.0
+#: Mean absolute value of a standard normal: Wasserstein's distance to twice its scale; and 1 / the largest scale.
+MEAN_ABSOLUTE, WILDEST = 0.798, 0.1
 #: Windows drawn from the null of a distance.
 DRAWS = 500
 
@@ -146,7 +148,8 @@ def _judged(found: list[_Seen], rows: Rows, whole: Flags, names: tuple[str, ...]
             spread_limit=float(spread_limit[at]),
             loose=float(limits.student(LOOSE, min(level_degrees[at], spread_degrees[at]))),
             lost=float(np.nanmean(seen.lost)), lost_limit=float(lost_limit[at]),
-            distance=_distance(seen, rows, whole, alone, float(level_degrees[at]), rules))
+            distance=_distance(seen, rows, whole, alone, float(level_degrees[at]),
+                               float(spread_limit[at] * np.sqrt(spread_variance[-1, at])), rules))
         for at, seen in enumerate(found))
     return Norm(
         rules, names, rows.days, rows.step, columns,
@@ -191,9 +194,13 @@ def _breadth(daily: Array, variance: Array, degrees: Array, alpha: float, window
     return min(usual, 1.0) * limits.mean_square(alpha, together, float(np.median(degrees[watched])))
 
 
-def _distance(seen: _Seen, rows: Rows, whole: Flags, alpha: float, degrees: float, rules: Drift) -> Distance | None:
+def _distance(seen: _Seen, rows: Rows, whole: Flags, alpha: float, degrees: float, wilder: float,
+              rules: Drift) -> Distance | None:
     """The column's pinned distance with its limits: windows are drawn from a Gaussian process with the principal
-    components of the reference's daily shares, each of which wanders as it has been seen to."""
+    components of the reference's daily shares, each of which wanders as it has been seen to.
+
+    Volatility has wilder weeks than such a process. So Wasserstein's limit is at least what a window makes whose
+    transformed spread is ``wilder`` by, the most that the column's limit of spread allows."""
     method = rules.method_of(seen.name)
     if method == "moments":
         return None
@@ -211,8 +218,10 @@ def _distance(seen: _Seen, rows: Rows, whole: Flags, alpha: float, degrees: floa
     drawn = usual + (np.random.default_rng(0).standard_normal((DRAWS, variance.size)) * np.sqrt(variance)) @ right
     way = DISTANCES[method]
     distances = bins.distance(drawn if way.cumulative else np.maximum(drawn, 0.0), counts)
-    return Distance(bins, counts, *(limits.distance_limit(distances, way.power, level, degrees)
-                                    for level in (alpha, LOOSE)))
+    limit, loose = (limits.distance_limit(distances, way.power, level, degrees) for level in (alpha, LOOSE))
+    if method == "wasserstein":
+        limit = max(limit, MEAN_ABSOLUTE * (1 / max(1 - wilder, WILDEST) - 1))
+    return Distance(bins, counts, limit, min(loose, limit))
 
 
 def _joint(found: list[_Seen], rows: Rows, whole: Flags, check: float, window: int) -> Joint | None:
