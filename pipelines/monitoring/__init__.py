@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from pipelines.monitoring.drift import detect
+from pipelines.monitoring.drift import compare, detect
+from pipelines.monitoring.learn import learn
+from pipelines.monitoring.norm import Norm
 
-__all__ = ["detect"]
+__all__ = ["Norm", "compare", "detect", "learn"]

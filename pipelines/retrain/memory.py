@@ -11,7 +11,6 @@ from typing import Any
 from pipelines.contracts.records import DriftReport, Reason, RetrainRequest
 from pipelines.contracts.retraining import MONTH, Retrain
 
-
 #: Alarms: what speaks against the champion itself.
 SIGNS = frozenset({Reason.PERFORMANCE, Reason.DATA_DRIFT, Reason.PREDICTION_DRIFT})
 
@@ -171,8 +170,8 @@ def answered(state: PolicyState, rules: Retrain, now: Check, reason: Reason) -> 
 def not_better(state: PolicyState, rules: Retrain, as_of: datetime) -> int:
     """How many trainings in a row have brought nothing better, since the last promotion or quiet spell.
 
-    Those count that an alarm asked for, and not too early: that a healthy champion stays in spite of a schedule is as it
-    should be, and no reason to be slow when it falls ill.
+    Those count that an alarm asked for, and not too early: that a healthy champion stays in spite of a schedule is as
+    it should be, and no reason to be slow when it falls ill.
     """
     count, quiet = 0, timedelta(days=rules.quiet_days)
     for training in reversed(state.trainings):

@@ -51,7 +51,8 @@ STRETCHES = st.lists(st.tuples(ALARMS, st.integers(1, 70)), min_size=3, max_size
 RULES = st.builds(
     Retrain, on=st.just(("performance", "data_drift")), cooldown_days=st.integers(0, 6),
     cooldown_limit_days=st.integers(0, 14), min_new_days=st.integers(0, 10), quiet_days=st.integers(1, 6),
-    again_days=st.integers(1, 12), ripe_days=st.sampled_from([0, 0, 3, 10]), budget_runs=st.integers(1, 6), budget_cpu_hours=st.sampled_from([None, 1.0, 5.0]))
+    again_days=st.integers(1, 12), ripe_days=st.sampled_from([0, 0, 3, 10]),
+    budget_runs=st.integers(1, 6), budget_cpu_hours=st.sampled_from([None, 1.0, 5.0]))
 
 
 @dataclass
@@ -175,8 +176,9 @@ def nobody_sleeps(life: Life, days: list[dict[Reason, float]]) -> None:
 
 
 @pytest.mark.parametrize(("fates", "asked"), [
-    (["worse"], [0, 7, 14, 28, 44, 72, 100, 128]),  # too early twice; after 14 days, 16, then the limit of 28 each time
-    (["worse", "worse", "better"], [0, 7, 14, 21, 28, 42, 49, 56, 70, 77, 84, 98, 105, 112, 126, 133, 140]),  # a promotion starts anew
+    # Too early twice; after 14 days, 16, then the limit of 28 each time.
+    (["worse"], [0, 7, 14, 28, 44, 72, 100, 128]),
+    (["worse", "worse", "better"], [0, 7, 14, 21, 28, 42, 49, 56, 70, 77, 84, 98, 105, 112, 126, 133, 140]),
     (["failed"], [*range(0, 150, 4)])])  # nobody has answered, and only the cool-down holds it
 def test_a_lasting_alarm_is_answered_by_the_longest_rest(fates: list[str], asked: list[int]) -> None:
     rules = Retrain(cooldown_days=4, min_new_days=7, budget_runs=100)
