@@ -24,21 +24,27 @@ def number(times: pd.DatetimeIndex, start: datetime, length: timedelta) -> np.nd
     return np.asarray(since // round(length.total_seconds() * 1e6))
 
 
-def means(values: pd.Series, start: datetime, length: timedelta, end: datetime, bar: timedelta) -> Array:
-    """Means of the whole blocks in ``[start, end)``, shape (blocks,), in time order; those with too few values are
-    left out.
+def whole(times: pd.DatetimeIndex, start: datetime, length: timedelta, end: datetime,
+          bar: timedelta) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Numbers of the blocks in ``[start, end)`` that are over and have enough timestamps, ascending.
 
     Args:
-        values: one per timestamp; the index is the time (UTC) that decides the block.
+        times: distinct times (UTC), each of which decides its block.
         bar: usual distance of the timestamps.
     """
     count = int((end - start) / length + 1e-9) if end > start else 0
+    place = number(times, start, length)
+    sizes = np.bincount(place[(place >= 0) & (place < count)], minlength=count)
+    return np.flatnonzero(sizes >= max(1.0, LEAST_SHARE * (length / bar)))
+
+
+def means(values: pd.Series, start: datetime, length: timedelta, chosen: np.ndarray[Any, Any]) -> Array:
+    """Mean of ``values`` (index: time, UTC) in each of the ``chosen`` blocks, none of which may be empty."""
     place = number(pd.DatetimeIndex(values.index), start, length)
-    known = (place >= 0) & (place < count) & np.isfinite(values.to_numpy(dtype=np.float64))
-    place, kept = place[known], values.to_numpy(dtype=np.float64)[known]
-    sizes = np.bincount(place, minlength=count)
-    whole = sizes >= max(1.0, LEAST_SHARE * (length / bar))
-    return np.asarray(np.bincount(place, kept, count)[whole] / sizes[whole])
+    kept = np.isin(place, chosen)
+    size = int(chosen.max()) + 1 if len(chosen) else 0
+    sums = np.bincount(place[kept], values.to_numpy(dtype=np.float64)[kept], size)
+    return np.asarray(sums[chosen] / np.bincount(place[kept], minlength=size)[chosen])
 
 
 def correlation(hourly: pd.Series, blocks: Array, per_block: float) -> float:
