@@ -91,8 +91,8 @@ def _live(names: tuple[str, ...], promised: Promise, lived: Lived, as_of: dateti
     hours = lived.hours[lived.hours["loss"].notna()] if names in (KINDS["performance"], KINDS["label"]) else lived.hours
     known = pd.DatetimeIndex(hours["event_time"]) + late
     chosen = blocks.whole(known, lived.since, length, as_of, bar)
-    values = {name: blocks.means(pd.Series(hours[name].to_numpy(), index=known), lived.since, length, chosen)
-              for name in names if name in hours}
+    values = {name: promise.scaled(name, blocks.means(pd.Series(hours[name].to_numpy(), index=known), lived.since,
+                                                      length, chosen)) for name in names if name in hours}
     if "shape" in names and len(promised.edges):
         counts = np.zeros((len(chosen), len(promised.edges) + 1))
         row = np.searchsorted(chosen, lived.bins["block"])

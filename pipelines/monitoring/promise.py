@@ -8,7 +8,7 @@ trained on.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -27,7 +27,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "performance": ("loss",), "prediction": ("level", "confidence", "shape"), "label": ("rate",)}
 #: Bins of the probabilities, with equally many of the reference in each.
 BINS = 32
-#: Added to a distance before its logarithm is taken.
+#: Added before a logarithm is taken.
 _NEAREST = 1e-4
 
 
@@ -65,7 +65,8 @@ def learn(evidence: pd.DataFrame, said: pd.DataFrame, labels: pd.DataFrame, *, l
 
     Args:
         evidence: ``event_time``, ``y`` and ``candidate`` of the evidence folds.
-        said: ``event_time`` and ``candidate`` of all out-of-sample predictions.
+        said: the same of all out-of-sample predictions. Their losses say how much hours hang together, which a week of
+            evidence says badly; their mean is not used.
         labels: ``event_time`` and ``y`` of the training rows.
         length: of a block; bar: usual distance of timestamps.
     """
@@ -76,9 +77,13 @@ def learn(evidence: pd.DataFrame, said: pd.DataFrame, labels: pd.DataFrame, *, l
     by_time = {"loss": losses, "level": _mean(said["candidate"], times),
                "confidence": _mean((said["candidate"] - 0.5).abs(), times),
                "rate": _mean(labels["y"], pd.DatetimeIndex(labels["event_time"]))}
-    series = {name: _series(values, length, bar) for name, values in by_time.items() if len(values)}
+    series = {name: _series(name, values, length, bar) for name, values in by_time.items() if len(values)}
+    if len(losses):
+        longer = _series("loss", performance.mean_log_loss(said, "candidate"), length, bar).correlation
+        series["loss"] = replace(series["loss"], correlation=max(longer, series["loss"].correlation))
     if len(p):
-        series["shape"] = _shape(edges, p, times, length, bar)
+        least = max(series["level"].correlation, series["confidence"].correlation)
+        series["shape"] = _shape(edges, p, times, length, bar, least)
     y, chances = (evidence[name].to_numpy(dtype=np.float64) for name in ("y", "candidate"))
     return Promise(series, edges, binned(edges, p) / max(len(p), 1), losses, estimate.realised(y, chances),
                    estimate.expected(chances))
@@ -102,15 +107,22 @@ def _mean(values: pd.Series, times: pd.DatetimeIndex) -> pd.Series:
     return pd.Series(values.to_numpy(dtype=np.float64), index=times).groupby(level=0).mean().sort_index()
 
 
-def _series(values: pd.Series, length: timedelta, bar: timedelta) -> Series:
+def scaled(name: str, made: Array) -> Array:
+    """Block means on the scale on which they are nearest to normal: a mean distance from one half is skewed."""
+    return np.log(made + _NEAREST) if name == "confidence" else made
+
+
+def _series(name: str, values: pd.Series, length: timedelta, bar: timedelta) -> Series:
     start, end = values.index[0].to_pydatetime(), values.index[-1].to_pydatetime() + bar
     chosen = blocks.whole(pd.DatetimeIndex(values.index), start, length, end, bar)
-    made = blocks.means(values, start, length, chosen)
+    made = scaled(name, blocks.means(values, start, length, chosen))
     return Series(made, blocks.correlation(values, made, length / bar), float(values.mean()))
 
 
-def _shape(edges: Array, p: Array, times: pd.DatetimeIndex, length: timedelta, bar: timedelta) -> Series:
-    """Each block's distance to all others, so that none is compared with itself."""
+def _shape(edges: Array, p: Array, times: pd.DatetimeIndex, length: timedelta, bar: timedelta,
+           least: float) -> Series:
+    """Each block's distance to all others, so that none is compared with itself. Distances hang together no less than
+    what they are made of (``least``)."""
     start, end = times.min().to_pydatetime(), times.max().to_pydatetime() + bar
     place = blocks.number(times, start, length)
     chosen = blocks.whole(times.unique(), start, length, end, bar)
@@ -118,5 +130,5 @@ def _shape(edges: Array, p: Array, times: pd.DatetimeIndex, length: timedelta, b
     others = binned(edges, p) - counts
     made = np.array([float(distance(own, rest / max(float(rest.sum()), 1.0)))
                      for own, rest in zip(counts, others, strict=True)])
-    hourly = pd.Series(np.abs(p - p.mean()), index=times).groupby(level=0).mean().sort_index()
-    return Series(made, blocks.correlation(hourly, made, length / bar), float(made.mean()) if len(made) else 0.0)
+    own = blocks.correlation(pd.Series(dtype=np.float64), made, length / bar)
+    return Series(made, max(own, least), float(made.mean()) if len(made) else 0.0)

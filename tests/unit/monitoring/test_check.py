@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import datetime
 
 import pandas as pd
@@ -16,7 +17,7 @@ from pipelines.monitoring import check as room
 from pipelines.monitoring import learnt
 from pipelines.registry import promotion
 from pipelines.serving.batch import predict
-from pipelines.store import derived, tables, upsert
+from pipelines.store import derived, ledger, tables, upsert
 from tests.unit.registry.world import AT, DAY, START, World, said
 
 AS_OF = START + 23 * DAY
@@ -141,7 +142,8 @@ def test_predictions_can_move_before_any_outcome_is_known(watched: World) -> Non
 def test_before_a_day_is_over_nothing_is_said(watched: World) -> None:
     live(watched, 0, edge=-1.0, shift=4.0)
     report = room.check(watched.warehouse, watched.settings, watched.line, AS_OF + 0.9 * DAY)
-    assert not (report.performance_drift or report.prediction_drift or report.metrics["label_drift"])
+    assert not report.alarm
+    assert report.metrics["label_drift"] == 0
     assert math.isnan(report.metrics["loss_p"])
     assert report.metrics["prediction_blocks"] == 0
     assert report.metrics["prediction_evidence"] == -math.inf
@@ -188,16 +190,13 @@ def test_calendar_columns_are_not_watched() -> None:
 
 
 def test_earlier_checks_count_only_while_unbroken(watched: World) -> None:
-    report = DriftReport(watched.line.name, AS_OF + 9 * DAY, (), 1.0, True, False, False, {}, 1, None, 10)
     over = {1: True, 2: False, 3: True, 4: True}
     for number, high in over.items():
         at: datetime = AS_OF + number * DAY
-        row = DriftReport(watched.line.name, at, (), 1.0, False, number == 4, False, {"over_share": float(high)}, 1,
-                          None, 10)
+        row = DriftReport(watched.line.name, at, (), 1.0, False, number == 4, False, {}, 1, None, 10, over=high)
         room._store(watched.warehouse, row, None)
     with watched.warehouse.begin() as connection:
-        assert room._earlier(connection, report) == (2, {"prediction_drift"})
-        early = DriftReport(watched.line.name, AS_OF + 2 * DAY, (), 1.0, True, False, False, {}, 1, None, 10)
-        assert room._earlier(connection, early) == (1, set())
-        other = DriftReport(watched.line.name, AS_OF + 9 * DAY, (), 1.0, True, False, False, {}, None, None, 10)
-        assert room._earlier(connection, other) == (0, set())
+        champion = ledger.candidate(connection, watched.line.name, 1)
+        seen = {number: room._earlier(connection, watched.line, champion, AS_OF + number * DAY) for number in (2, 3, 9)}
+        assert seen == {2: (1, set()), 3: (0, set()), 9: (2, {"prediction_drift"})}
+        assert room._earlier(connection, watched.line, replace(champion, version=2), AS_OF + 9 * DAY) == (0, set())
