@@ -132,7 +132,7 @@ def _scores(line: Line, promised: Promise, lived: Lived, as_of: datetime) -> dic
     """What the probabilities expect of all rows of the last days, and of those with an outcome what came out.
 
     ``estimate_off_log_loss``: realised less estimated on the same rows; ``promised_off_log_loss``: the same on the
-    evidence, where the probabilities were as true as they ever were.
+    promise's rows, where the probabilities were as true as they ever were.
     """
     recent = lived.recent
     p, y = (recent[name].to_numpy(dtype=np.float64) for name in ("probability", "y"))

@@ -96,11 +96,11 @@ def column(path: Path, found: ColumnDrift, reference: pd.DataFrame, current: pd.
 
 
 def losses(path: Path, report: DriftReport, promised: Promise, lived: Lived) -> Path:
-    """Daily log loss: the evidence's, then what came."""
+    """Daily log loss: out of sample before the champion took over, then live."""
     def paint(axes: Any) -> None:
         hours = lived.hours[lived.hours["loss"].notna()]
         came = pd.Series(hours["loss"].to_numpy(), index=pd.DatetimeIndex(hours["event_time"]))
-        for values, colour, name in ((promised.losses, REFERENCE, "evidence"), (came, CURRENT, "live")):
+        for values, colour, name in ((promised.losses, REFERENCE, "out of sample, before"), (came, CURRENT, "live")):
             daily = values.groupby(pd.DatetimeIndex(values.index).floor("D")).mean()
             axes.plot(daily.index, daily, "o-", ms=3, lw=1.1, color=colour, label=f"{name}: {len(values):,} hours")
         axes.axhline(float(promised.losses.mean()), color="black", lw=0.8, ls=":", label="promised")

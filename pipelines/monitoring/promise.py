@@ -1,14 +1,15 @@
 """What a champion promised: the series of its evidence that its live days are held against. Pure.
 
-Learnt once, from out-of-sample predictions only: losses from the evidence folds (those of the search folds are the best
-of many trials, which flatters), the probabilities from search and evidence folds, the base rate from all that it was
-trained on.
+Learnt once, from out-of-sample predictions only. A week of evidence is a poor reference for a loss, so the search folds
+are added to it: not the losses of the chosen trial there, which were chosen for being low, but in each fold those of
+the trial that the other folds would have chosen. Probabilities come from search and evidence folds, the base rate from
+all that it was trained on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ import pandas as pd
 
 from pipelines.monitoring import blocks, estimate, performance
 from pipelines.monitoring.sequential import Side
+from pipelines.validation import metrics
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -47,8 +49,8 @@ class Promise:
         series: by the names of `SIDES`; those that nothing is known of are missing.
         edges: (at most BINS - 1,) ascending bounds of the bins of P(y = 1).
         shares: (bins,) share of the reference's probabilities in each bin.
-        losses: mean log loss of the evidence in nats per ``event_time``.
-        realised, expected: what the evidence scored, and what its probabilities had expected (`estimate.NAMES`).
+        losses: mean log loss in nats per ``event_time`` of the folds that no choice has seen.
+        realised, expected: what these folds scored, and what their probabilities had expected (`estimate.NAMES`).
     """
 
     series: Mapping[str, Series]
@@ -59,18 +61,20 @@ class Promise:
     expected: Mapping[str, float]
 
 
-def learn(evidence: pd.DataFrame, said: pd.DataFrame, labels: pd.DataFrame, *, length: timedelta,
+def learn(evidence: pd.DataFrame, searched: pd.DataFrame | None, labels: pd.DataFrame, *, length: timedelta,
           bar: timedelta) -> Promise:
     """Everything that live days are compared with.
 
     Args:
         evidence: ``event_time``, ``y`` and ``candidate`` of the evidence folds.
-        said: the same of all out-of-sample predictions. Their losses say how much hours hang together, which a week of
-            evidence says badly; their mean is not used.
+        searched: the same of the search folds, with ``fold`` and every ``trial_<number>``; None where nothing is kept.
         labels: ``event_time`` and ``y`` of the training rows.
         length: of a block; bar: usual distance of timestamps.
     """
-    losses = performance.mean_log_loss(evidence, "candidate")
+    columns = ["event_time", "y", "candidate"]
+    said = evidence[columns] if searched is None else pd.concat([searched[columns], evidence[columns]])
+    honest = evidence[columns] if searched is None else pd.concat([unchosen(searched)[columns], evidence[columns]])
+    losses = performance.mean_log_loss(honest, "candidate")
     p = said["candidate"].to_numpy(dtype=np.float64)
     edges = np.unique(np.quantile(p, np.linspace(0, 1, BINS + 1)[1:-1])) if len(p) else np.empty(0)
     times = pd.DatetimeIndex(said["event_time"])
@@ -78,15 +82,27 @@ def learn(evidence: pd.DataFrame, said: pd.DataFrame, labels: pd.DataFrame, *, l
                "confidence": _mean((said["candidate"] - 0.5).abs(), times),
                "rate": _mean(labels["y"], pd.DatetimeIndex(labels["event_time"]))}
     series = {name: _series(name, values, length, bar) for name, values in by_time.items() if len(values)}
-    if len(losses):
-        longer = _series("loss", performance.mean_log_loss(said, "candidate"), length, bar).correlation
-        series["loss"] = replace(series["loss"], correlation=max(longer, series["loss"].correlation))
     if len(p):
         least = max(series["level"].correlation, series["confidence"].correlation)
         series["shape"] = _shape(edges, p, times, length, bar, least)
-    y, chances = (evidence[name].to_numpy(dtype=np.float64) for name in ("y", "candidate"))
+    y, chances = (honest[name].to_numpy(dtype=np.float64) for name in ("y", "candidate"))
     return Promise(series, edges, binned(edges, p) / max(len(p), 1), losses, estimate.realised(y, chances),
                    estimate.expected(chances))
+
+
+def unchosen(searched: pd.DataFrame) -> pd.DataFrame:
+    """The search folds with, as ``candidate``, what the trial said that is best on all *other* folds: the record of
+    choosing like this, which no choice has flattered. Empty with fewer than two folds or without trials."""
+    trials = [name for name in searched.columns if name.startswith("trial_")]
+    if not trials or searched["fold"].nunique() < 2:
+        return searched.iloc[:0]
+    losses = pd.DataFrame({name: metrics.losses(searched["y"], searched[name]) for name in trials})
+    places = searched["fold"].to_numpy()
+    parts = []
+    for fold in np.unique(places):
+        best = losses[places != fold].mean().idxmin()
+        parts.append(searched[places == fold].assign(candidate=searched.loc[places == fold, best]))
+    return pd.concat(parts)
 
 
 def binned(edges: Array, p: Array) -> Array:
