@@ -7,7 +7,8 @@ to, a page with pictures on the champion's MLflow run.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 import pandas as pd
@@ -59,11 +60,11 @@ def check(warehouse: Warehouse, settings: Settings, line: Line, as_of: datetime,
     known = learnt.of(warehouse, settings, line, champion)
     current = rows(warehouse, line, trailing(as_of, line.drift.window_days))
     with warehouse.begin() as connection:
-        streak, ringing = _earlier(connection, line, champion, as_of)
+        before = _earlier(connection, line, champion, as_of)
         history = lived.read(connection, line, champion.version, _since(connection, line, present),
                              known.promise.edges, as_of)
-    report = _judge(line, champion, known, current, history, as_of, streak)
-    begins = bool({name for name in ALARMS if getattr(report, name)} - ringing)
+    report = _judge(line, champion, known, current, history, as_of, before)
+    begins = bool({name for name in ALARMS if getattr(report, name)} - before.ringing)
     if not (begins or page):
         _store(warehouse, report, None)
         return report
@@ -76,13 +77,14 @@ def check(warehouse: Warehouse, settings: Settings, line: Line, as_of: datetime,
 
 
 def _judge(line: Line, champion: Candidate, known: Learnt, current: pd.DataFrame, history: Lived, as_of: datetime,
-           streak: int) -> DriftReport:
+           before: _Before) -> DriftReport:
     if known.norm is None:
         report = DriftReport(line.name, as_of, (), 0.0, False, False, False, {"reference_too_short": 1.0},
                              champion.version, champion.snapshot_digest, len(current))
     else:
         report = compare(known.norm, current, as_of=as_of, line=line.name, champion_version=champion.version,
-                         reference_digest=champion.snapshot_digest, streak=streak, importance=known.importance)
+                         reference_digest=champion.snapshot_digest, streak=before.streak, importance=known.importance,
+                         earlier=before.began)
     found = live.judge(line, known.promise, history, as_of)
     return replace(report, prediction_drift=found.drifted["prediction"], performance_drift=found.drifted["performance"],
                    metrics={**report.metrics, **found.metrics, "label_drift": float(found.drifted["label"])})
@@ -99,20 +101,31 @@ def _since(connection: Connection, line: Line, present: Promotion) -> datetime:
     return since
 
 
-def _earlier(connection: Connection, line: Line, champion: Candidate, as_of: datetime) -> tuple[int, set[str]]:
-    """How many checks of this champion, directly before this one and in a row, were over; and which alarms the last
-    of them raised."""
+@dataclass(frozen=True)
+class _Before:
+    """Earlier checks of a champion: how many directly before this one, in a row, were over; which alarms the last of
+    them raised; and since when its drifted columns lie elsewhere."""
+
+    streak: int
+    ringing: frozenset[str]
+    began: Mapping[str, str]
+
+
+def _earlier(connection: Connection, line: Line, champion: Candidate, as_of: datetime) -> _Before:
     found = derived.read(
-        connection, tables.drift_reports, columns=["as_of", "metrics", *ALARMS], by="as_of", end=as_of,
+        connection, tables.drift_reports, columns=["as_of", "metrics", "columns", *ALARMS], by="as_of", end=as_of,
         where={"line": line.name, "champion_version": champion.version}, order=["-as_of"], limit=100)
     over = [bool(values.get("over")) for values in found["metrics"]]
     streak = over.index(False) if False in over else len(over)
-    return streak, {name for name in ALARMS if len(found) and bool(found[name].iloc[0])}
+    last = found.iloc[0] if len(found) else None
+    return _Before(streak, frozenset(name for name in ALARMS if last is not None and bool(last[name])),
+                   {} if last is None else {column["column"]: column["since"] for column in last["columns"]
+                                            if column["drifted"] and column.get("since")})
 
 
 def _store(warehouse: Warehouse, report: DriftReport, evidently: object) -> None:
     told = {"over": float(report.over), "streak": float(report.streak), "since": report.since, "impact": report.impact,
-            "unusual": [asdict(row) for row in report.unusual]}
+            "unusual": [asdict(row) for row in report.unusual], "pair": report.pair}
     row = pd.DataFrame([{
         "line": report.line, "as_of": report.as_of, "champion_version": report.champion_version,
         "reference_digest": report.reference_digest, "share": report.share, "data_drift": report.data_drift,

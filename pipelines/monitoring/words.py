@@ -147,7 +147,11 @@ def _data(report: DriftReport) -> str:
         begin = f" since {report.since[:10]}" if report.since else ""
         told.append(f"{count} of {len(report.columns)} columns lie beyond their limits{begin}, {named} the furthest")
     told += [what for what, now, limit in TOGETHER if value(report, now) > (value(report, limit) if limit else 1.0)]
-    return f"{'; '.join(told) or 'Data drift'}, in {max(report.streak, 1)} checks in a row."
+    if report.pair is not None:
+        most = f" ({report.pair[0]} and {report.pair[1]} the most)"
+        told[-1:] = [(told[-1] if told else "correlations changed") + most]
+    text = "; ".join(told) or "the data lie beyond a limit"
+    return f"{text[0].upper()}{text[1:]}, in {max(report.streak, 1)} checks in a row."
 
 
 def _predictions(report: DriftReport) -> str:

@@ -219,8 +219,10 @@ def test_earlier_checks_count_only_while_unbroken(watched: World) -> None:
     with watched.warehouse.begin() as connection:
         champion = ledger.candidate(connection, watched.line.name, 1)
         seen = {number: room._earlier(connection, watched.line, champion, AS_OF + number * DAY) for number in (2, 3, 9)}
-        assert seen == {2: (1, set()), 3: (0, set()), 9: (2, {"prediction_drift"})}
-        assert room._earlier(connection, watched.line, replace(champion, version=2), AS_OF + 9 * DAY) == (0, set())
+        assert {number: (found.streak, set(found.ringing)) for number, found in seen.items()} == {
+            2: (1, set()), 3: (0, set()), 9: (2, {"prediction_drift"})}
+        other = room._earlier(connection, watched.line, replace(champion, version=2), AS_OF + 9 * DAY)
+        assert (other.streak, other.ringing, other.began) == (0, frozenset(), {})
 
 
 def test_what_is_learnt_is_kept_until_its_rules_change(watched: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,9 @@ def test_the_verdict_comes_first_and_dates_the_change() -> None:
 def test_columns_that_move_together_are_told_although_none_does_alone() -> None:
     together = replace(QUIET, columns=(STILL,), data_drift=True, streak=3,
                        metrics={**METRICS, "levels": 3.0, "levels_limit": 2.0, "pair": 0.5})
-    assert "DATA DRIFT. their levels moved together, in 3 checks in a row." in words.verdict(together)
+    assert "DATA DRIFT. Their levels moved together, in 3 checks in a row." in words.verdict(together)
+    pair = replace(together, metrics={**METRICS, "pair": 1.5}, pair=("one", "two"))
+    assert "The correlation of a pair changed (one and two the most), in 3 checks in a row." in words.verdict(pair)
 
 
 @pytest.mark.parametrize(("changes", "said"), [
