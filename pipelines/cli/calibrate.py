@@ -12,8 +12,9 @@ from pipelines import config
 from pipelines.cli.output import JsonOption, err, show
 
 if TYPE_CHECKING:
-    from pipelines.calibration import Interval, Outcome, Rate, Scenario
-    from pipelines.calibration.workshop import Workshop
+    from pipelines.calibration.gate import Outcome, Rate, Scenario
+    from pipelines.calibration.gate.workshop import Workshop
+    from pipelines.calibration.scenario import Interval
 
 app = typer.Typer(help="Measure how often a decision is wrong, on simulated cases whose truth is known.",
                   no_args_is_help=True)
@@ -40,7 +41,7 @@ def gate(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from pipelines.calibration import measure, select
+    from pipelines.calibration.gate import measure, select
 
     chosen = select(scenario or [])
     if list_only:
@@ -85,7 +86,7 @@ def _workshop(chosen: Iterable[Scenario]) -> Iterator[Workshop | None]:
     if not any(item.needs_database for item in chosen):
         yield None
         return
-    from pipelines.calibration.workshop import open_workshop
+    from pipelines.calibration.gate.workshop import open_workshop
 
     with open_workshop(config.settings().require("database_url")) as workshop:
         yield workshop
