@@ -226,18 +226,53 @@ class Promotion:
 
 @dataclass(frozen=True)
 class ColumnDrift:
-    """One column's distance between reference and current, against the threshold it was given."""
+    """One column's distance between reference and current, against the threshold it was given.
+
+    Attributes:
+        score, threshold: in the unit of ``method``, which is free of scale.
+        effect: current mean minus the reference's, in standard deviations of the reference; None where nothing is
+            known.
+        spread: current standard deviation over the reference's.
+        since: the day (UTC, ISO) from which on the column's days lie elsewhere; only of drifted columns.
+        differenced: the changes from row to row are compared, because the level wanders.
+        smallest: the shift of the mean, in standard deviations, that would just reach the threshold: what is smaller
+            cannot be seen in this column.
+        importance: share of the model's attention, where it was given.
+    """
 
     column: str
     method: str
     score: float
     threshold: float
     drifted: bool
+    effect: float | None = None
+    spread: float | None = None
+    since: str | None = None
+    differenced: bool = False
+    smallest: float | None = None
+    importance: float | None = None
+
+
+@dataclass(frozen=True)
+class UnusualRow:
+    """A current row worth looking at: ``columns`` maps names to values in standard deviations of the reference."""
+
+    event_time: str
+    symbol: str
+    columns: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class DriftReport:
-    """What a monitoring check found for one line as of one time."""
+    """What a monitoring check found for one line as of one time.
+
+    Attributes:
+        over: the data of this check lie beyond a limit; ``data_drift`` once enough checks in a row do.
+        streak: how many checks in a row are over, this one included.
+        since: the earliest day (UTC, ISO) from which a drifted column lies elsewhere.
+        impact: share of the model's importance that lies in drifted columns; None where no importance was given.
+        unusual: the most unusual current rows, in drifted columns.
+    """
 
     line: str
     as_of: datetime
@@ -250,6 +285,11 @@ class DriftReport:
     champion_version: int | None
     reference_digest: str | None
     rows: int
+    over: bool = False
+    streak: int = 0
+    since: str | None = None
+    impact: float | None = None
+    unusual: tuple[UnusualRow, ...] = ()
 
     @property
     def alarm(self) -> bool:

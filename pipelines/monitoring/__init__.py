@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.monitoring.drift import detect
+from pipelines.monitoring.drift import compare, detect, learn
+from pipelines.monitoring.norm import Norm
 
-__all__ = ["detect"]
+__all__ = ["Norm", "compare", "detect", "learn"]

@@ -65,7 +65,7 @@ def check(warehouse: Warehouse, settings: Settings, line: Line, as_of: datetime)
         watched = _watched(connection, line, champion, as_of)
     evidence = snapshots.get(warehouse, champion.evidence_digest)
     report = replace(_live(line, report, evidence, watched, window),
-                     data_drift=report.data_drift and streak >= line.drift.persistence - 1)
+                     data_drift=report.over and streak >= line.drift.persistence - 1)
     begins = bool(_alarms(report) - ringing)
 
     from pipelines.monitoring import evidently_report  # its import takes seconds
@@ -124,7 +124,7 @@ def _watched(connection: Connection, line: Line, champion: Candidate, as_of: dat
 def _live(line: Line, report: DriftReport, evidence: pd.DataFrame, watched: pd.DataFrame,
           window: Window) -> DriftReport:
     """Add what the champion's own predictions say, with ``over_share`` for the checks to come."""
-    alpha, found = line.drift.performance_alpha, dict(report.metrics) | {"over_share": float(report.data_drift)}
+    alpha, found = line.drift.performance_alpha, dict(report.metrics) | {"over_share": float(report.over)}
     needed = ENOUGH * line.drift.window_days * (timedelta(days=1) / line.bar)
     recent = watched[watched["available_at"] >= window.start]
     moved = performance.prediction_shifts(evidence.rename(columns={"candidate": "probability"}), recent, line.horizon)

@@ -63,9 +63,10 @@ def test_data_drift_is_a_share_of_columns() -> None:
     reference, current = cut(world, 0, 51), cut(world, 51, 56)
     for name in ("f1", "f2", "f4"):
         current[name] -= 3.0
-    report = detect(reference, current, POLICY)
+    report = detect(reference, current, POLICY, streak=3)
     assert report.share >= 0.3
     assert report.data_drift
+    assert not detect(reference, current, POLICY, streak=2).data_drift
     assert report.metrics == {"columns": 10.0, "drifted": pytest.approx(report.share * 10), "constant": 0.0}
     ignoring = detect(reference, current, POLICY, ignore=("f1", "f2", "f4"))
     assert not ignoring.data_drift
@@ -128,7 +129,7 @@ def test_stationary_features_keep_quiet(rho: float) -> None:
     alarms = 0
     for seed in range(12):
         world = market(61, rho=rho, seed=seed)
-        alarms += sum(detect(cut(world, 0, 51), cut(world, last - 5, last), POLICY).data_drift for last in (56, 61))
+        alarms += sum(detect(cut(world, 0, 51), cut(world, last - 5, last), POLICY).over for last in (56, 61))
     assert alarms <= 2
 
 
@@ -139,5 +140,5 @@ def test_a_shift_in_a_third_of_the_columns_is_seen() -> None:
         current = cut(world, 51, 56)
         for name in ("f0", "f1", "f2", "f3"):
             current[name] += 1.5
-        seen += detect(cut(world, 0, 51), current, POLICY).data_drift
+        seen += detect(cut(world, 0, 51), current, POLICY).over
     assert seen >= 8
