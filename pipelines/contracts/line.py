@@ -204,6 +204,8 @@ class Drift(_Strict):
 
     A column has drifted when its distance exceeds the ``quantile`` of the distances of same-length windows slid
     over the training reference. Data drift: at least ``share`` of columns, in ``persistence`` checks in a row.
+    ``performance_alpha``: how many false alarms a year the sequential tests of performance, of predictions and of
+    labels may each raise, at most.
     """
 
     window_days: int = Field(default=7, ge=1)
@@ -211,7 +213,7 @@ class Drift(_Strict):
     quantile: float = Field(default=0.99, ge=0.5, lt=1)
     share: float = Field(default=0.3, gt=0, le=1)
     persistence: int = Field(default=3, ge=1)
-    performance_alpha: float = Field(default=0.01, gt=0, le=0.2)
+    performance_alpha: float = Field(default=0.2, gt=0, le=1)
 
 
 class Retrain(_Strict):

@@ -41,13 +41,13 @@ class EvidentlyResult:
 
 
 def run(reference: pd.DataFrame, current: pd.DataFrame, report: DriftReport, policy: Drift, *,
-        html: bool = False) -> EvidentlyResult | None:
+        html: bool = False, plots: int = MAX_PLOTS) -> EvidentlyResult | None:
     """Evidently's view of the columns of ``report``; None when there is no column to look at.
 
     Args:
         reference, current: the frames that ``report`` was made from.
         policy: the line's ``[drift]`` table, for the share.
-        html: also draw the page (about 4 MB, a second).
+        html: also draw the page (about 4 MB, a second), with this many columns drawn one by one (``plots``).
     """
     watched = sorted((column for column in report.columns if column.method != MISSING), key=_excess)[:MAX_COLUMNS]
     if not watched:
@@ -63,7 +63,7 @@ def run(reference: pd.DataFrame, current: pd.DataFrame, report: DriftReport, pol
         per_column_threshold=limits)]
     if html:
         metrics += [ValueDrift(column=column.column, method=column.method, threshold=limits[column.column])
-                    for column in watched[:MAX_PLOTS]]
+                    for column in watched[:plots]]
     snapshot = Report(metrics, include_tests=False).run(sides[1], sides[0])
     return EvidentlyResult(json.loads(snapshot.json()), snapshot.get_html_str(as_iframe=False) if html else None)
 

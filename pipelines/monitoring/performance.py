@@ -1,7 +1,9 @@
-"""Does the champion still do what its evidence promised? Pure functions over losses and probabilities.
+"""Does the champion still do what its evidence promised? One look at one window; pure functions over losses.
 
-Both comparisons set a short recent stretch against the evidence it was promoted on, and both are correlated in
-time. The test is the two-sample form of the block t-test: Ibragimov and Müller (2016), "Inference with Few
+The alarm is not raised here: looks are repeated, and `sequential` counts them. This says how far one window is off.
+
+The comparison sets a short recent stretch against the evidence it was promoted on, and both are correlated in time. The
+test is the two-sample form of the block t-test: Ibragimov and Müller (2016), "Inference with Few
 Heterogeneous Clusters", Review of Economics and Statistics 98(1): block means on either side, Welch's statistic,
 and min(blocks) - 1 degrees of freedom, which keeps the level when variances differ.
 """
@@ -73,18 +75,6 @@ def mean_log_loss(frame: pd.DataFrame, probability: str) -> pd.Series:
         return pd.Series(dtype=np.float64)
     loss = pd.Series(metrics.losses(frame["y"], frame[probability]), index=pd.DatetimeIndex(frame["event_time"]))
     return loss.groupby(level=0).mean().sort_index()
-
-
-def prediction_shifts(reference: pd.DataFrame, current: pd.DataFrame, horizon: timedelta) -> dict[str, Shift]:
-    """Level and confidence of the predicted probabilities, ``probability`` per ``event_time``, now against then.
-
-    ``level`` is the mean of P(y = 1), ``confidence`` that of its distance from one half.
-    """
-    def series(frame: pd.DataFrame, transform: str) -> pd.Series:
-        values = frame["probability"] if transform == "level" else (frame["probability"] - 0.5).abs()
-        return pd.Series(values.to_numpy(), index=pd.DatetimeIndex(frame["event_time"])).groupby(level=0).mean()
-
-    return {name: shift(series(reference, name), series(current, name), horizon) for name in ("level", "confidence")}
 
 
 def _span(series: pd.Series) -> timedelta:

@@ -6,6 +6,7 @@ Credentials and error translation are those of ``training.record``, so that one 
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,6 +127,15 @@ class ModelRegistry:
         """Put a page among the artifacts of a run; the same path is overwritten."""
         with self._errors():
             self._client.log_text(run_id, html, path)
+
+    def log_files(self, run_id: str, place: str, files: Mapping[str, bytes]) -> None:
+        """Put files among the artifacts of a run, below ``place``; the same names are overwritten."""
+        with tempfile.TemporaryDirectory(prefix="tidemark-files-") as directory:
+            for name, content in files.items():
+                Path(directory, name).write_bytes(content)
+            if files:
+                with self._errors():
+                    self._client.log_artifacts(run_id, directory, place)
 
     def download(self, source: str, names: tuple[str, ...], directory: Path) -> list[Path]:
         """Fetch these files of a logged model, and no others.

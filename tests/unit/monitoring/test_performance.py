@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from pipelines.monitoring.performance import blocks_for, mean_log_loss, prediction_shifts, shift
+from pipelines.monitoring.performance import blocks_for, mean_log_loss, shift
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -62,21 +62,6 @@ def test_loss_is_averaged_over_symbols_and_sorted() -> None:
     frame = pd.DataFrame({"event_time": at, "y": [1.0, 1.0, 0.0], "probability": [0.5, 0.8, 0.2]})
     assert mean_log_loss(frame, "probability").tolist() == pytest.approx([-math.log(0.8), math.log(2)])
     assert mean_log_loss(frame.iloc[:0], "probability").empty
-
-
-def test_predictions_can_move_in_level_or_in_confidence() -> None:
-    rng = np.random.default_rng(2)
-
-    def predictions(level: float, spread: float, hours: int) -> pd.DataFrame:
-        return pd.DataFrame({"event_time": pd.date_range("2024-03-01", periods=hours, freq="h", tz="UTC"),
-                             "probability": np.clip(rng.normal(level, spread, hours), 0, 1)})
-
-    then = predictions(0.5, 0.05, 168)
-    level = prediction_shifts(then, predictions(0.6, 0.05, 120), HOUR)
-    assert level["level"].p_two_sided < 0.001
-    confident = prediction_shifts(then, predictions(0.5, 0.2, 120), HOUR)
-    assert confident["confidence"].p_upper < 0.001
-    assert confident["level"].p_two_sided > 0.01
 
 
 def test_false_alarms_keep_their_level() -> None:

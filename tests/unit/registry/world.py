@@ -5,6 +5,7 @@ The truth is planted: ``return_1h`` carries an edge of the given strength; a neg
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -75,6 +76,7 @@ class FakeRegistry:
         self.set: dict[str, int] = {}
         self.run_tags: dict[str, dict[str, str]] = {}
         self.pages: dict[tuple[str, str], str] = {}
+        self.files: dict[tuple[str, str], bytes] = {}
         self.writes: list[str] = []
         self.down = False
 
@@ -124,6 +126,10 @@ class FakeRegistry:
     def log_page(self, run_id: str, path: str, html: str) -> None:
         self._ask("page", run_id, path)
         self.pages[run_id, path] = html
+
+    def log_files(self, run_id: str, place: str, files: Mapping[str, bytes]) -> None:
+        self._ask("files", run_id, place)
+        self.files.update({(run_id, f"{place}/{name}"): content for name, content in files.items()})
 
 
 @dataclass
