@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from pipelines.calibration import scenario as machinery
-from pipelines.calibration.drift import coins, market, planted, stationary
+from pipelines.calibration.drift import coins, losses, market, planted, stationary
 from pipelines.calibration.drift.outcome import Scenario
 
 FAMILIES: tuple[Callable[[], Iterator[Scenario]], ...] = (
     stationary.scenarios,
     market.scenarios,
     planted.scenarios,
+    losses.scenarios,
     coins.scenarios,
 )
 
