@@ -199,21 +199,32 @@ class Gate(_Strict):
     rollback: Rollback = Rollback()
 
 
+DriftMethod = Literal["moments", "wasserstein", "ks", "psi", "jensenshannon", "chi2"]
+
+
 class Drift(_Strict):
     """When monitoring raises an alarm.
 
-    A column has drifted when its distance exceeds the ``quantile`` of the distances of same-length windows slid
-    over the training reference. Data drift: at least ``share`` of columns, in ``persistence`` checks in a row.
+    A check compares the last ``window_days`` days with the champion's training rows. The data have drifted when a
+    column, the columns together, or the correlations between them lie beyond their limits in ``persistence`` checks in
+    a row. The limits are set so that daily checks of rows that behave as the training rows do raise at most
+    ``false_alarms_per_year`` alarms.
+
+    ``method``: how a column is compared. ``moments`` asks for its mean (of normal scores) and its spread within days;
+    the others are distances between distributions. ``methods`` names exceptions by column.
     ``performance_alpha``: how many false alarms a year the sequential tests of performance, of predictions and of
     labels may each raise, at most.
     """
 
     window_days: int = Field(default=7, ge=1)
-    method: Literal["wasserstein", "ks", "psi", "jensenshannon"] = "wasserstein"
-    quantile: float = Field(default=0.99, ge=0.5, lt=1)
-    share: float = Field(default=0.3, gt=0, le=1)
+    method: DriftMethod = "moments"
+    methods: dict[str, DriftMethod] = {}
+    false_alarms_per_year: float = Field(default=0.5, gt=0, le=12)
     persistence: int = Field(default=3, ge=1)
     performance_alpha: float = Field(default=0.2, gt=0, le=1)
+
+    def method_of(self, column: str) -> DriftMethod:
+        return self.methods.get(column, self.method)
 
 
 class Retrain(_Strict):

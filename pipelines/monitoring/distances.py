@@ -16,10 +16,8 @@ from typing import Any, Literal
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-Method = Literal["wasserstein", "ks", "psi", "jensenshannon"]
+Method = Literal["wasserstein", "ks", "psi", "jensenshannon", "chi2"]
 
-#: Bins between quantiles of the reference. PSI and Jensen-Shannon compare shares per bin and need few.
-BINS: dict[Method, int] = {"wasserstein": 512, "ks": 512, "psi": 10, "jensenshannon": 20}
 #: Stands for an empty bin in PSI, whose logarithm would be infinite.
 EMPTY_SHARE = 1e-4
 
@@ -53,7 +51,7 @@ class Bins:
             return None
         scaled = (reference - mean) / std
         values = np.unique(scaled)
-        if values.size > BINS[method]:
+        if values.size > DISTANCES[method].bins:
             values = _bounds(scaled, method)
             return cls(method, values, mean, std, False) if values.size > 1 else None
         return cls(method, values, mean, std, True) if values.size > 1 else None
@@ -69,7 +67,7 @@ class Bins:
 
     def distance(self, current: Array, reference: Array) -> Array:
         """Between counts of shape (…, bins); result of shape (…,)."""
-        return _DISTANCES[self.method](_shares(current), _shares(reference), self)
+        return DISTANCES[self.method].of(_shares(current), _shares(reference), self)
 
     def beyond(self, values: Array) -> float:
         """What counting in the outer bins misses of the Wasserstein distance: the mean distance of ``values`` to the
@@ -83,8 +81,8 @@ class Bins:
 def _bounds(scaled: Array, method: Method) -> Array:
     """Upper bounds of the bins of a column with many values: quantiles, and for the distances that integrate also
     equal steps from the smallest value to the largest, because quantiles leave the tails to a few wide bins."""
-    bins = BINS[method]
-    if method in ("psi", "jensenshannon"):
+    bins = DISTANCES[method].bins
+    if not DISTANCES[method].cumulative:
         return np.unique(np.quantile(scaled, np.linspace(0, 1, bins + 1)[1:]))
     steps = np.linspace(scaled.min(), scaled.max(), bins // 2)
     return np.unique(np.concatenate([np.quantile(scaled, np.linspace(0, 1, bins // 2)), steps]))
@@ -122,5 +120,36 @@ def _jensenshannon(p: Array, q: Array, bins: Bins) -> Array:
     return np.sqrt(np.maximum((divergence(p) + divergence(q)) / 2, 0.0))
 
 
-_DISTANCES: dict[Method, Callable[[Array, Array, Bins], Array]] = {
-    "wasserstein": _wasserstein, "ks": _ks, "psi": _psi, "jensenshannon": _jensenshannon}
+def _chi2(p: Array, q: Array, bins: Bins) -> Array:
+    """Pearson's statistic of ``p`` against the shares ``q``, per row: times the number of current rows it is the
+    goodness-of-fit chi-square. Made for columns of few values."""
+    expected = np.where(q > 0, q, EMPTY_SHARE)
+    return np.asarray(((p - q) ** 2 / expected).sum(axis=-1))
+
+
+@dataclass(frozen=True)
+class Distance:
+    """One way to compare two samples.
+
+    Attributes:
+        of: shares of current and reference, of shape (…, bins), and the bins to a distance of shape (…,).
+        bins: between quantiles of the reference. What compares shares bin by bin needs few.
+        power: the power of it that is a sum of squares of shares: 2 for a norm, 1 for a divergence.
+        cumulative: integrates over bins, with half of them in equal steps, because quantiles leave the tails to a few
+            wide bins.
+    """
+
+    of: Callable[[Array, Array, Bins], Array]
+    bins: int
+    power: int
+    cumulative: bool
+
+
+#: A new method is one function and one line here (and its name in ``Method``).
+DISTANCES: dict[Method, Distance] = {
+    "wasserstein": Distance(_wasserstein, 512, 2, True),
+    "ks": Distance(_ks, 512, 2, True),
+    "psi": Distance(_psi, 10, 1, False),
+    "jensenshannon": Distance(_jensenshannon, 20, 2, False),
+    "chi2": Distance(_chi2, 20, 1, False),
+}

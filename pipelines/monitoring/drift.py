@@ -1,34 +1,35 @@
-"""Has the world of the features moved? Pure: two frames and a policy in, a report out.
+"""Has the world of the features moved? Pure: a norm and a frame in, a report out.
 
 Fixed limits and p-values for independent rows alarm without end on market features, which are strongly
-autocorrelated. Here each column gets its own limit from its own past: windows as long as the current one are slid
-over the training reference day by day, each is compared with the rest, and the policy's quantile of those
-distances is what this column does anyway. Only more than that counts as drift.
+autocorrelated. Here limits come from the training reference (`learn`), from how far its own days wander, and from a
+budget of false alarms a year. Five questions are asked, each with its part of the budget: has a column moved, have the
+columns moved together in level, or in spread, and have the correlations moved, of one pair or of many?
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipelines.contracts.columns import FEATURE_META, LABEL_COLUMNS
 from pipelines.contracts.line import Drift
-from pipelines.contracts.records import ColumnDrift, DriftReport
-from pipelines.errors import ContractError, InsufficientData
-from pipelines.monitoring.distances import Bins
+from pipelines.contracts.records import ColumnDrift, DriftReport, UnusualRow
+from pipelines.errors import ContractError
+from pipelines.monitoring import measure
+from pipelines.monitoring.distances import DISTANCES
+from pipelines.monitoring.learn import PRODUCT_CAP, WHOLE_DAY, learn, products
+from pipelines.monitoring.measure import Rows
 from pipelines.monitoring.norm import ColumnNorm, Norm
-from pipelines.monitoring.windows import day_numbers, slide
 
-#: A window slid over the reference counts when it holds at least this share of the usual number of rows.
-WHOLE_WINDOW = 0.5
-#: Missing values up to this share are never an alarm by themselves.
-MISSING_FLOOR = 0.05
-MISSING = "missing"
 Array = np.ndarray[Any, np.dtype[np.float64]]
+
+MISSING = "missing"
+#: Rows shown, and columns of each.
+UNUSUAL_ROWS, UNUSUAL_COLUMNS = 5, 3
 
 
 def detect(reference: pd.DataFrame, current: pd.DataFrame, policy: Drift, *, ignore: Collection[str] = (),
@@ -45,28 +46,6 @@ def detect(reference: pd.DataFrame, current: pd.DataFrame, policy: Drift, *, ign
         as_of = (current if len(current) else reference)["event_time"].max().to_pydatetime()
     return compare(norm, current, as_of=as_of, line=line, champion_version=champion_version,
                    reference_digest=reference_digest, streak=streak, importance=importance)
-
-
-def learn(reference: pd.DataFrame, rules: Drift, *, ignore: Collection[str] = ()) -> Norm:
-    """What the columns of a training reference do anyway: the slow part, once a champion.
-
-    Args:
-        reference: training rows, at least twice ``rules.window_days`` long; ``event_time`` (UTC) and numeric columns.
-        rules: the line's ``[drift]`` table.
-        ignore: columns not to look at, such as the calendar, which a window always covers unevenly.
-
-    Raises:
-        InsufficientData: the reference is too short to slide windows over it.
-    """
-    names = tuple(name for name in columns_of(reference) if name not in set(ignore))
-    days = day_numbers(reference["event_time"])
-    span = int(days.max()) + 1 if len(days) else 0
-    if span < 2 * rules.window_days:
-        raise InsufficientData(
-            f"the reference spans {span} days; sliding windows of {rules.window_days} days over it needs at least "
-            f"{2 * rules.window_days}; shorten drift.window_days or lengthen walk_forward")
-    found = (_learn(name, reference[name].to_numpy(dtype=np.float64), days, rules) for name in names)
-    return Norm(rules, tuple(column for column in found if column is not None), names, span)
 
 
 def compare(norm: Norm, current: pd.DataFrame, *, as_of: datetime, line: str = "",
@@ -89,59 +68,175 @@ def compare(norm: Norm, current: pd.DataFrame, *, as_of: datetime, line: str = "
     if absent:
         raise ContractError(f"current rows of {line or 'this line'} lack the columns {absent[:5]}; build them with the "
                             "line's present feature groups, or retrain so that the reference follows the line")
-    columns: tuple[ColumnDrift, ...] = ()
-    if len(current):
-        columns = tuple(_compare(column, current[column.name].to_numpy(dtype=np.float64)) for column in norm.columns)
-    drifted = sum(column.drifted for column in columns)
-    share = drifted / len(columns) if columns else 0.0
-    over = bool(columns) and share >= norm.rules.share
-    streak = streak + 1 if over else 0
+    report = DriftReport(
+        line=line, as_of=as_of, columns=(), share=0.0, data_drift=False, prediction_drift=False,
+        performance_drift=False, metrics={"columns": 0.0, "drifted": 0.0, "constant": 0.0},
+        champion_version=champion_version, reference_digest=reference_digest, rows=len(current))
+    if not len(current) or not norm.columns:
+        return report
+    window = _Window.of(norm, current)
+    figures = window.breadth() | window.joint()
+    together = figures["levels"] > norm.level_breadth or figures["spreads"] > norm.spread_breadth
     weights = importance or {}
-    total = sum(weights.get(column.column, 0.0) for column in columns)
-    return DriftReport(
-        line=line, as_of=as_of, columns=columns, share=share, data_drift=streak >= norm.rules.persistence,
-        prediction_drift=False, performance_drift=False,
-        metrics={"columns": float(len(columns)), "drifted": float(drifted),
-                 "constant": float(len(norm.names) - len(columns)) if len(current) else 0.0},
-        champion_version=champion_version, reference_digest=reference_digest, rows=len(current), over=over,
-        streak=streak,
-        impact=sum(weights.get(column.column, 0.0) for column in columns if column.drifted) / total if total else None)
+    total = sum(max(weights.get(column.name, 0.0), 0.0) for column in norm.columns)
+    columns = tuple(
+        replace(window.column(at, loose=together),
+                importance=max(weights.get(column.name, 0.0), 0.0) / total if total else None)
+        for at, column in enumerate(norm.columns))
+    drifted = [at for at, column in enumerate(columns) if column.drifted]
+    over = bool(drifted) or together or figures["pair"] > 1 or figures["pairs"] > figures["pairs_limit"]
+    streak = streak + 1 if over else 0
+    return replace(
+        report, columns=columns, share=len(drifted) / len(columns), over=over, streak=streak,
+        data_drift=streak >= norm.rules.persistence,
+        metrics={"columns": float(len(columns)), "drifted": float(len(drifted)),
+                 "constant": float(len(norm.names) - len(columns)),
+                 "differenced": float(sum(column.differenced for column in columns)),
+                 **{name: value for name, value in figures.items() if np.isfinite(value)}},
+        since=min((columns[at].since or "9" for at in drifted), default=None),
+        impact=sum(columns[at].importance or 0.0 for at in drifted) if total else None,
+        unusual=window.unusual(drifted))
 
 
-def columns_of(frame: pd.DataFrame) -> tuple[str, ...]:
-    """The columns of a snapshot that are compared: numeric, neither keys, labels nor baselines."""
-    skipped = {*FEATURE_META, *LABEL_COLUMNS}
-    return tuple(name for name in frame.columns
-                 if name not in skipped and not name.startswith("base_") and pd.api.types.is_numeric_dtype(frame[name]))
+@dataclass(frozen=True)
+class _Window:
+    """Current rows in the reference's terms; rows sorted by symbol and time.
+
+    Attributes:
+        known, scaled, scores: shape (rows, columns); 0 where missing.
+        level, spread: of each day, shape (days, columns); NaN where nothing is known.
+        weight: rows with a value, shape (days, columns).
+        length: days that count, at least 1, at most the window's.
+        level_z, spread_z: studentised differences from the reference, shape (columns,).
+    """
+
+    norm: Norm
+    current: pd.DataFrame
+    rows: Rows
+    known: np.ndarray[Any, np.dtype[np.bool_]]
+    scaled: Array
+    scores: Array
+    level: Array
+    spread: Array
+    weight: Array
+    length: int
+    level_z: Array
+    spread_z: Array
+    lost: Array
+
+    @classmethod
+    def of(cls, norm: Norm, current: pd.DataFrame) -> _Window:
+        rows = Rows.of(current, norm.step)
+        count = np.bincount(rows.day, minlength=rows.days)
+        length = int(np.clip((count >= WHOLE_DAY * np.median(count[count > 0])).sum(), 1, norm.rules.window_days))
+        raw = np.column_stack([current[column.name].to_numpy(dtype=np.float64) for column in norm.columns])
+        lost = 1.0 - np.isfinite(raw).mean(axis=0)
+        values = np.column_stack([rows.values(raw[:, at], column.differenced)
+                                  for at, column in enumerate(norm.columns)])
+        known = np.isfinite(values)
+        mean, std = (np.array([getattr(column.ruler, part) for column in norm.columns]) for part in ("mean", "std"))
+        scaled = np.where(known, (np.where(known, values, mean) - mean) / std, 0.0)
+        scores = np.column_stack([column.ruler.score(scaled[:, at]) for at, column in enumerate(norm.columns)])
+        scores = np.where(known, scores, 0.0)
+        weight = rows.per_day(known.astype(np.float64))
+        level = np.divide(rows.per_day(scores), weight, out=np.full(weight.shape, np.nan), where=weight > 0)
+        spread = measure.spread(rows.within(scaled, known), np.array([column.usual_spread for column in norm.columns]))
+        at = length - 1
+        level_error, spread_error = (np.sqrt(np.array([getattr(column, part)[at] for column in norm.columns]))
+                                     for part in ("level", "spread"))
+        spread_gap = _mean(spread, weight) - np.array([column.spread_mean for column in norm.columns])
+        # The mean of a window that is wilder than the reference is less certain than the reference's days say.
+        wilder = np.maximum(1 - np.nan_to_num(spread_gap) / 2, 0.25) ** -2
+        return cls(norm, current, rows, known, scaled, scores, level, spread, weight, length,
+                   _studentised(_mean(level, weight), level_error * np.maximum(wilder, 1.0)),
+                   _studentised(spread_gap, spread_error), lost)
+
+    def breadth(self) -> dict[str, float]:
+        """Mean squared studentised differences over the columns, with their limits."""
+        told = {"levels_limit": self.norm.level_breadth, "spreads_limit": self.norm.spread_breadth}
+        for name, z, part in (("levels", self.level_z, "level"), ("spreads", self.spread_z, "spread")):
+            watched = [at for at, column in enumerate(self.norm.columns) if getattr(column, part)[-1] > 0]
+            told[name] = float((z[watched] ** 2).mean()) if watched else 0.0
+        return told
+
+    def joint(self) -> dict[str, float]:
+        """``pair``: the largest studentised difference of a mean product over its limit; ``pairs``: the mean square."""
+        joint = self.norm.joint
+        if joint is None:
+            return {"pair": 0.0, "pairs": 0.0, "pairs_limit": float("inf")}
+        gap = products(np.clip(self.scores, -PRODUCT_CAP, PRODUCT_CAP), joint.pairs) - joint.mean
+        z = _studentised(gap, np.sqrt(joint.variance[self.length - 1]))
+        return {"pair": float((np.abs(z) / joint.single).max()), "pairs": float((z ** 2).mean()),
+                "pairs_limit": joint.many}
+
+    def column(self, at: int, *, loose: bool) -> ColumnDrift:
+        """One column; ``loose``: the columns together have moved, and the question is which."""
+        norm, known = self.norm.columns[at], self.known[:, at]
+        if self.lost[at] > norm.lost_limit or not known.any():
+            return ColumnDrift(norm.name, MISSING, float(self.lost[at]), norm.lost_limit, True,
+                               since=self._day(int(np.argmax(_missing_days(self.rows, known)))))
+        score, threshold = self._score(norm, at, loose)
+        drifted = score > threshold
+        scaled = self.scaled[known, at]
+        level_ratio, spread_ratio = abs(self.level_z[at]) / norm.level_limit, abs(self.spread_z[at]) / norm.spread_limit
+        daily = (self.level[:, at], 0.0) if level_ratio >= spread_ratio else (self.spread[:, at], norm.spread_mean)
+        return ColumnDrift(
+            norm.name, norm.distance.bins.method if norm.distance else "moments", score, threshold, drifted,
+            effect=float(scaled.mean()), spread=float(scaled.std()), differenced=norm.differenced,
+            smallest=float(norm.level_limit * np.sqrt(norm.level[self.length - 1])),
+            since=self._day(_departure(daily[0] - daily[1])) if drifted else None)
+
+    def _score(self, norm: ColumnNorm, at: int, loose: bool) -> tuple[float, float]:
+        if (pinned := norm.distance) is not None:
+            values = self.scaled[self.known[:, at], at] * norm.ruler.std + norm.ruler.mean
+            score = float(pinned.bins.distance(pinned.bins.counts(values), pinned.counts)) + pinned.bins.beyond(values)
+            longer = (norm.level[self.length - 1] / norm.level[-1]) ** (1 / DISTANCES[pinned.bins.method].power)
+            return score, float((pinned.loose if loose else pinned.limit) * longer)
+        found = [(abs(float(self.level_z[at])), norm.level_limit), (abs(float(self.spread_z[at])), norm.spread_limit)]
+        if loose:
+            found = [(score, min(norm.loose, limit)) for score, limit in found]
+        return max(found, key=lambda pair: pair[0] / pair[1])
+
+    def unusual(self, drifted: list[int]) -> tuple[UnusualRow, ...]:
+        """The rows with the largest mean squared scores in the drifted columns."""
+        if not drifted:
+            return ()
+        scores = self.scores[:, drifted]
+        worst = np.argsort(-(scores ** 2).sum(axis=1), kind="stable")[:UNUSUAL_ROWS]
+        told = []
+        for row in worst:
+            place = int(self.rows.order[row])
+            top = np.argsort(-np.abs(scores[row]), kind="stable")[:UNUSUAL_COLUMNS]
+            told.append(UnusualRow(
+                self.current["event_time"].iloc[place].isoformat(),
+                str(self.current["symbol"].iloc[place]) if "symbol" in self.current else "",
+                {self.norm.columns[drifted[at]].name: round(float(self.scaled[row, drifted[at]]), 3) for at in top}))
+        return tuple(told)
+
+    def _day(self, number: int) -> str:
+        first = self.current["event_time"].min()
+        return str((first + timedelta(days=number)).date().isoformat())
 
 
-def _learn(name: str, reference: Array, days: np.ndarray[Any, Any], rules: Drift) -> ColumnNorm | None:
-    """One column's own past; None when it is constant. ``reference`` and ``days`` have shape (rows,); NaN is
-    missing."""
-    known = np.isfinite(reference)
-    bins = Bins.of(reference[known], rules.method)
-    if bins is None:
-        return None
-    span = int(days.max()) + 1
-    rows = slide(np.bincount(days, minlength=span).astype(np.float64), rules.window_days)
-    whole = rows >= WHOLE_WINDOW * np.median(rows)
-    lost = slide(np.bincount(days[~known], minlength=span).astype(np.float64), rules.window_days) / np.maximum(rows, 1)
-    size = bins.upper.size
-    daily = np.bincount(days[known] * size + bins.index(reference[known]), minlength=span * size)
-    daily = daily.reshape(span, size).astype(np.float64)
-    total, windows = daily.sum(axis=0), slide(daily, rules.window_days)[whole]
-    windows = windows[windows.sum(axis=1) > 0]
-    limit = float(np.quantile(bins.distance(windows, total - windows), rules.quantile))
-    return ColumnNorm(name, bins, total, limit, max(float(lost[whole].max()), MISSING_FLOOR))
+def _mean(daily: Array, weight: Array) -> Array:
+    """Mean over days by weight, shape (columns,); NaN days do not count."""
+    weight = np.where(np.isfinite(daily), weight, 0.0)
+    total = weight.sum(axis=0)
+    return np.divide((np.nan_to_num(daily) * weight).sum(axis=0), total, out=np.full(total.shape, np.nan),
+                     where=total > 0)
 
 
-def _compare(norm: ColumnNorm, current: Array) -> ColumnDrift:
-    present = np.isfinite(current)
-    lost = 1.0 - float(present.mean())
-    if lost > norm.lost_limit or not present.any():
-        return ColumnDrift(norm.name, MISSING, lost, norm.lost_limit, True)
-    values = current[present]
-    score = float(norm.bins.distance(norm.bins.counts(values), norm.counts)) + norm.bins.beyond(values)
-    return ColumnDrift(norm.name, norm.bins.method, score, norm.limit, score > norm.limit,
-                       effect=float((values.mean() - norm.bins.mean) / norm.bins.std),
-                       spread=float(values.std() / norm.bins.std))
+def _studentised(gap: Array, error: Array) -> Array:
+    return np.divide(np.nan_to_num(gap), error, out=np.zeros_like(error), where=error > 0)
+
+
+def _missing_days(rows: Rows, known: np.ndarray[Any, np.dtype[np.bool_]]) -> Array:
+    return np.bincount(rows.day, weights=~known, minlength=rows.days) > 0
+
+
+def _departure(gap: Array) -> int:
+    """The day from which on the gaps (days,) are best told from 0 by a single mean: the least-squares change point
+    with a known first level (Hinkley 1970)."""
+    known = np.nan_to_num(gap)
+    after = np.cumsum(known[::-1])[::-1]
+    return int(np.argmax(after ** 2 / np.arange(known.size, 0, -1)))

@@ -1,9 +1,9 @@
 """The inputs stay and the edge dies, or does not: what the performance test says, day by day.
 
 A model says ``P = 1 / (1 + exp(-edge z))`` of every symbol and hour, ``z`` an autoregression that symbols share in
-part. While it is right, the outcome is 1 with that probability; symbols' outcomes of an hour hang together through a Gaussian
-copula. From the day on which the edge dies outcomes are coins, and all that the model sees and says is as before: a
-data drift that could be seen does not exist.
+part. While it is right, the outcome is 1 with that probability; symbols' outcomes of an hour hang together through a
+Gaussian copula. From the day on which the edge dies outcomes are coins, and all that the model sees and says is as
+before: there is no data drift that could be seen.
 """
 
 from __future__ import annotations

@@ -72,13 +72,15 @@ class Track:
         return self.start + timedelta(days=self.reference_days + self.first_check + check)
 
     def frame(self) -> pd.DataFrame:
-        """``event_time`` (UTC) and the columns, as a snapshot has them; slices of it cost next to nothing."""
+        """``symbol``, ``event_time`` (UTC) and the columns, as a snapshot has them; slices of it cost next to nothing."""
         names = list(self.names) or [f"x{number:02d}" for number in range(self.values.shape[1])]
         symbols = max(1, self.per_day // HOURS)
         every = pd.Timedelta(days=1) * symbols / self.per_day
         times = pd.date_range(self.start, periods=-(-len(self.values) // symbols), freq=every, unit="us")
         frame = pd.DataFrame(self.values, columns=names)
-        frame.insert(0, "event_time", times.repeat(symbols)[:len(frame)])
+        symbol = np.resize(np.array([f"S{number}" for number in range(symbols)], dtype=object), len(frame))
+        frame.insert(0, "symbol", pd.Series(symbol, dtype="str"))
+        frame.insert(1, "event_time", times.repeat(symbols)[:len(frame)])
         return frame
 
 

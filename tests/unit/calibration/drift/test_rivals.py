@@ -69,7 +69,7 @@ def test_evidently_says_the_same(days: int, method: str) -> None:
     values[:, 4] *= 1e-5  # Evidently's floor on the standard deviation hides it
     track = Track(values, days, 5)
     columns, share = rivals.drifted(track)["evidently"], rivals.alarms(track)["evidently"]
-    frame = track.frame().drop(columns="event_time")
+    frame = track.frame().drop(columns=["symbol", "event_time"])
     definition = DataDefinition(numerical_columns=list(frame))
     seen = []
     for check in range(4, 40, 18):

@@ -1,0 +1,214 @@
+"""What the columns of a training reference do anyway, and the limits that follow. Done once a champion."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipelines.contracts.columns import FEATURE_META, LABEL_COLUMNS
+from pipelines.contracts.line import Drift
+from pipelines.errors import InsufficientData
+from pipelines.monitoring import limits, measure, wander
+from pipelines.monitoring.distances import DISTANCES, Bins
+from pipelines.monitoring.measure import Rows, Ruler
+from pipelines.monitoring.norm import ColumnNorm, Distance, Joint, Norm
+from pipelines.monitoring.windows import slide
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+#: A level that rests on fewer independent days is watched in differences.
+LEAST_INDEPENDENT = 6.0
+#: Days with fewer rows than this share of the usual number do not count.
+WHOLE_DAY = 0.5
+#: Missing values up to this share are never an alarm by themselves.
+MISSING_FLOOR = 0.05
+#: Parts of the budget: columns one by one, their levels together, their spreads together, pairs one by one, together.
+SINGLE, LEVELS, SPREADS, PAIR, PAIRS = 0.5, 0.125, 0.125, 0.125, 0.125
+#: Level at which a column is named when the columns together are over.
+LOOSE = 0.01
+#: Pairs of columns looked at; of more, evenly spaced ones.
+MAX_PAIRS = 2000
+#: Scores are cut off here before they are multiplied.
+PRODUCT_CAP = 3.0
+#: Windows drawn from the null of a distance.
+DRAWS = 500
+
+
+def learn(reference: pd.DataFrame, rules: Drift, *, ignore: Collection[str] = ()) -> Norm:
+    """Everything that `compare` needs to know.
+
+    Args:
+        reference: training rows, at least twice ``rules.window_days`` long; ``event_time`` (UTC), ``symbol`` where
+            there are several, and numeric columns.
+        rules: the line's ``[drift]`` table.
+        ignore: columns not to look at, such as the calendar, which a window always covers unevenly.
+
+    Raises:
+        InsufficientData: the reference is too short to slide windows over it.
+    """
+    names = tuple(name for name in columns_of(reference) if name not in set(ignore))
+    rows = Rows.of(reference)
+    if rows.days < 2 * rules.window_days:
+        raise InsufficientData(
+            f"the reference spans {rows.days} days; sliding windows of {rules.window_days} days over it needs at least "
+            f"{2 * rules.window_days}; shorten drift.window_days or lengthen walk_forward")
+    count = np.bincount(rows.day, minlength=rows.days).astype(np.float64)
+    whole = count >= WHOLE_DAY * np.median(count[count > 0])
+    found = [seen for name in names if (seen := _see(name, reference, rows, whole, rules)) is not None]
+    if not found:
+        return Norm(rules, names, rows.days, rows.step, (), np.inf, np.inf, None)
+    return _judged(found, rows, whole, names, rules)
+
+
+def columns_of(frame: pd.DataFrame) -> tuple[str, ...]:
+    """The columns of a snapshot that are compared: numeric, neither keys, labels nor baselines."""
+    skipped = {*FEATURE_META, *LABEL_COLUMNS}
+    return tuple(name for name in frame.columns
+                 if name not in skipped and not name.startswith("base_") and pd.api.types.is_numeric_dtype(frame[name]))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One column of the reference: daily series of shape (days,), NaN where a day does not count."""
+
+    name: str
+    ruler: Ruler
+    differenced: bool
+    scores: np.ndarray[Any, np.dtype[np.float32]]
+    values: Array
+    level: Array
+    spread: Array
+    usual_spread: float
+    lost: Array
+
+
+def _see(name: str, reference: pd.DataFrame, rows: Rows, whole: Array, rules: Drift,
+         differenced: bool = False) -> _Seen | None:
+    """None for a constant column."""
+    values = rows.values(reference[name].to_numpy(dtype=np.float64), differenced)
+    known = np.isfinite(values)
+    ruler = Ruler.of(values[known])
+    if ruler is None:
+        return None
+    scaled = np.where(known, ruler.scaled(np.where(known, values, ruler.mean)), 0.0)
+    scores = np.where(known, ruler.score(scaled), 0.0)
+    counts, total = (rows.per_day(part[:, None])[:, 0] for part in (known.astype(np.float64), scores))
+    level = np.where(whole & (counts > 0), total / np.maximum(counts, 1), np.nan)
+    if not differenced:
+        _, phi, _ = wander.persistence(level[:, None])
+        least = min(LEAST_INDEPENDENT, rows.days / 5)
+        if float(limits.independent_days(int(whole.sum()), phi)[0]) < least:
+            # A constant step from row to row leaves nothing but the level.
+            changed = _see(name, reference, rows, whole, rules, differenced=True)
+            if changed is not None:
+                return changed
+    within = rows.within(scaled[:, None], known[:, None])[:, 0]
+    usual = float(np.nanmedian(within)) if np.isfinite(within).any() else 0.0
+    spread = np.where(whole, measure.spread(within[:, None], np.array([usual]))[:, 0], np.nan)
+    everything = np.bincount(rows.day, minlength=rows.days)
+    missing = rows.values(reference[name].to_numpy(dtype=np.float64), False)
+    absent = np.bincount(rows.day, weights=~np.isfinite(missing), minlength=rows.days) / np.maximum(everything, 1)
+    return _Seen(name, ruler, differenced, scores.astype(np.float32), values, level, spread, usual,
+                 np.where(whole, absent, np.nan))
+
+
+def _judged(found: list[_Seen], rows: Rows, whole: Array, names: tuple[str, ...], rules: Drift) -> Norm:
+    window, check = rules.window_days, rules.false_alarms_per_year / limits.CHECKS_PER_YEAR
+    level, spread, lost = (np.column_stack([getattr(seen, part) for seen in found])
+                           for part in ("level", "spread", "lost"))
+    differenced = np.array([seen.differenced for seen in found])
+    level_variance, level_degrees = _variance(level, window, [differenced, ~differenced])
+    spread_variance, spread_degrees = _variance(spread, window, [np.ones(len(found), dtype=bool)])
+    lost_variance = wander.variance_of_means(lost, window)[-1]
+    tests = np.array([2 if rules.method_of(seen.name) == "moments" else 1 for seen in found])
+    alone = SINGLE * check / len(found)
+    level_limit, spread_limit = (limits.student(alone / tests, degrees)
+                                 for degrees in (level_degrees, spread_degrees))
+    lost_limit = np.maximum.reduce([
+        np.full(len(found), MISSING_FLOOR), np.nanmean(lost, axis=0) + level_limit * np.sqrt(lost_variance),
+        slide(np.nan_to_num(lost), window).max(axis=0) / window])
+    columns = tuple(
+        ColumnNorm(
+            name=seen.name, ruler=seen.ruler, differenced=seen.differenced, usual_spread=seen.usual_spread,
+            spread_mean=float(np.nanmean(seen.spread)) if spread_variance[-1, at] > 0 else 0.0,
+            level=level_variance[:, at], spread=spread_variance[:, at], level_limit=float(level_limit[at]),
+            spread_limit=float(spread_limit[at]),
+            loose=float(limits.student(LOOSE, min(level_degrees[at], spread_degrees[at]))),
+            lost=float(np.nanmean(seen.lost)), lost_limit=float(lost_limit[at]),
+            distance=_distance(seen, rows, whole, alone, float(level_degrees[at]), rules))
+        for at, seen in enumerate(found))
+    return Norm(
+        rules, names, rows.days, rows.step, columns,
+        _breadth(level, level_variance, level_degrees, LEVELS * check),
+        _breadth(spread, spread_variance, spread_degrees, SPREADS * check),
+        _joint(found, rows, whole, check, window))
+
+
+def _variance(daily: Array, window: int, groups: list[np.ndarray[Any, Any]]) -> tuple[Array, Array]:
+    """`wander.variance_of_means`, moderated among the columns of each group; and its degrees of freedom."""
+    variance = wander.variance_of_means(daily, window)
+    degrees = limits.independent_days(len(daily), wander.persistence(daily)[1])
+    for group in groups:
+        usable = group & (variance[-1] > 0)
+        if usable.sum() >= 3:
+            better, degrees[usable] = limits.moderated(variance[-1, usable], degrees[usable])
+            variance[:, usable] *= better / variance[-1, usable]
+    return variance, degrees
+
+
+def _breadth(daily: Array, variance: Array, degrees: Array, alpha: float) -> float:
+    watched = variance[-1] > 0
+    if not watched.any():
+        return float("inf")
+    return limits.fisher(alpha, limits.shared_degrees(daily[:, watched]), float(np.median(degrees[watched])))
+
+
+def _distance(seen: _Seen, rows: Rows, whole: Array, alpha: float, degrees: float, rules: Drift) -> Distance | None:
+    """The column's pinned distance with its limits: windows are drawn from a Gaussian process with the principal
+    components of the reference's daily shares, each of which wanders as it has been seen to."""
+    method = rules.method_of(seen.name)
+    if method == "moments":
+        return None
+    known = np.isfinite(seen.values)
+    bins = Bins.of(seen.values[known], method)
+    if bins is None:
+        return None
+    size = bins.upper.size
+    daily = np.bincount(rows.day[known] * size + bins.index(seen.values[known]).astype(np.int64),
+                        minlength=rows.days * size).reshape(rows.days, size).astype(np.float64)
+    counts, kept = daily.sum(axis=0), daily[whole & (daily.sum(axis=1) > 0)]
+    usual = counts / counts.sum()
+    left, size_of, right = np.linalg.svd(kept / kept.sum(axis=1, keepdims=True) - usual, full_matrices=False)
+    variance = wander.variance_of_means(left * size_of, rules.window_days)[-1]
+    drawn = usual + (np.random.default_rng(0).standard_normal((DRAWS, variance.size)) * np.sqrt(variance)) @ right
+    way = DISTANCES[method]
+    distances = bins.distance(drawn if way.cumulative else np.maximum(drawn, 0.0), counts)
+    return Distance(bins, counts, *(limits.distance_limit(distances, way.power, level, degrees)
+                                    for level in (alpha, LOOSE)))
+
+
+def _joint(found: list[_Seen], rows: Rows, whole: Array, check: float, window: int) -> Joint | None:
+    if len(found) < 2:
+        return None
+    pairs = np.column_stack(np.triu_indices(len(found), 1))
+    if len(pairs) > MAX_PAIRS:
+        pairs = pairs[np.linspace(0, len(pairs) - 1, MAX_PAIRS).round().astype(np.int64)]
+    scores = np.clip(np.column_stack([seen.scores for seen in found]), -PRODUCT_CAP, PRODUCT_CAP)
+    by_day = scores[np.argsort(rows.day, kind="stable")]
+    ends = np.concatenate([[0], np.cumsum(np.bincount(rows.day, minlength=rows.days))])
+    daily = np.full((rows.days, len(pairs)), np.nan)
+    for day in np.flatnonzero(whole):
+        daily[day] = products(by_day[ends[day]:ends[day + 1]], pairs)
+    variance, degrees = _variance(daily, window, [np.ones(len(pairs), dtype=bool)])
+    return Joint(pairs, np.nanmean(daily, axis=0), variance, limits.student(PAIR * check / len(pairs), degrees),
+                 _breadth(daily, variance, degrees, PAIRS * check))
+
+
+def products(scores: np.ndarray[Any, Any], pairs: np.ndarray[Any, np.dtype[np.int64]]) -> Array:
+    """Mean products of pairs of columns: ``scores`` of shape (rows, columns), the result of shape (pairs,)."""
+    gram = scores.T @ scores / max(len(scores), 1)
+    return np.asarray(gram[pairs[:, 0], pairs[:, 1]], dtype=np.float64)
