@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import typer
 
-from pipelines import config
+from pipelines import clock, config
 from pipelines.cli.output import JsonOption, err, show
 from pipelines.errors import TidemarkError
 
 if TYPE_CHECKING:
     from pipelines.calibration.drift import Rate as DriftRate
+    from pipelines.calibration.drift import Scenario as DriftScenario
+    from pipelines.calibration.drift.coins import RealMarket
     from pipelines.calibration.gate import Rate
     from pipelines.calibration.gate.workshop import Workshop
     from pipelines.calibration.scenario import Interval, Scenario
@@ -72,6 +78,9 @@ def drift(
     scenario: Annotated[list[str] | None, typer.Option(
         help="Only these; a name or a pattern like 'null_*'. Default: all that need no real data.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; they change no figure.")] = 1,
+    page: Annotated[Path | None, typer.Option(
+        help="Also write the tables into this page, between its marks, as in docs/drift-calibration.md.")] = None,
     list_only: Annotated[bool, typer.Option("--list", help="Only say which scenarios there are.")] = False,
     json_output: JsonOption = False,
 ) -> None:
@@ -86,17 +95,15 @@ def drift(
     if list_only:
         _list(chosen, json_output)
         return
-    market = None
-    if any(item.needs_data for item in chosen):
-        from pipelines.calibration.drift.coins import read
-
-        try:
-            market = read(config.settings())
-        except TidemarkError as error:
-            skipped = ", ".join(item.name for item in chosen if item.needs_data)
-            err.print(f"Skipped: {skipped}. {error}")
-            chosen = [item for item in chosen if not item.needs_data]
-    rates = _measured(chosen, reps, lambda item, watched: measure(item, reps, seed, market, watched))
+    chosen, market = _with_market(chosen)
+    began, clock_began = clock.now(), time.monotonic()
+    if workers > 1:
+        rates = _side_by_side(chosen, reps, seed, market, workers)
+    else:
+        rates = _measured(chosen, reps, lambda item, watched: measure(item, reps, seed, market, watched))
+    if page is not None:
+        _write(page, rates, f"Measured on {began:%Y-%m-%d} on {platform.machine()}, {os.cpu_count()} cores, {workers} "
+               f"processes, in {(time.monotonic() - clock_began) / 60:.0f} minutes: {reps} lines a scenario, seed {seed}.")
     if json_output:
         show(rates, as_json=True)
         return
@@ -108,6 +115,37 @@ def drift(
             name.replace("_", " "): f"{found.rate:.0%}, {found.per_year.rate:.1f} a year, on {found.on:.0%}"
             for name, found in rate.rules.items()}} for rate in compared],
              as_json=False, title="other rules on the same rows")
+
+
+def _with_market(chosen: list[DriftScenario]) -> tuple[list[DriftScenario], RealMarket | None]:
+    """The scenarios that can be run, and the real bars that some of them need."""
+    if not any(item.needs_data for item in chosen):
+        return chosen, None
+    from pipelines.calibration.drift.coins import read
+
+    try:
+        return chosen, read(config.settings())
+    except TidemarkError as error:
+        skipped = ", ".join(item.name for item in chosen if item.needs_data)
+        err.print(f"Skipped: {skipped}. {error}")
+        return [item for item in chosen if not item.needs_data], None
+
+
+def _side_by_side(chosen: list[DriftScenario], reps: int, seed: int, market: RealMarket | None,
+                  workers: int) -> list[DriftRate]:
+    from rich.progress import track
+
+    from pipelines.calibration.drift.run import side_by_side
+
+    found = {rate.scenario: rate for rate in track(
+        side_by_side(chosen, reps, seed, market, workers), "calibrate", len(chosen), console=err, transient=True)}
+    return [found[item.name] for item in chosen]
+
+
+def _write(page: Path, rates: Sequence[DriftRate], told: str) -> None:
+    from pipelines.calibration.drift.page import insert, render
+
+    page.write_text(insert(page.read_text(encoding="utf-8"), render(rates, told)), encoding="utf-8")
 
 
 def _list(chosen: Sequence[Scenario[Any, Any]], as_json: bool) -> None:

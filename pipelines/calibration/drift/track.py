@@ -72,7 +72,7 @@ class Track:
         return self.start + timedelta(days=self.reference_days + self.first_check + check)
 
     def frame(self) -> pd.DataFrame:
-        """``symbol``, ``event_time`` (UTC) and the columns, as a snapshot has them; slices of it cost next to nothing."""
+        """``symbol``, ``event_time`` (UTC) and the columns, as in a snapshot; slices of it cost next to nothing."""
         names = list(self.names) or [f"x{number:02d}" for number in range(self.values.shape[1])]
         symbols = max(1, self.per_day // HOURS)
         every = pd.Timedelta(days=1) * symbols / self.per_day
