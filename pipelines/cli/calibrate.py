@@ -102,8 +102,9 @@ def drift(
     else:
         rates = _measured(chosen, reps, lambda item, watched: measure(item, reps, seed, market, watched))
     if page is not None:
-        _write(page, rates, f"Measured on {began:%Y-%m-%d} on {platform.machine()}, {os.cpu_count()} cores, {workers} "
-               f"processes, in {(time.monotonic() - clock_began) / 60:.0f} minutes: {reps} lines a scenario, seed {seed}.")
+        minutes = (time.monotonic() - clock_began) / 60
+        _write(page, rates, f"Measured on {began:%Y-%m-%d} ({platform.machine()}, {os.cpu_count()} cores, {workers} "
+               f"processes, {minutes:.0f} minutes): {reps} lines a scenario, seed {seed}.")
     if json_output:
         show(rates, as_json=True)
         return

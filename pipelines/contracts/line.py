@@ -212,6 +212,7 @@ class Drift(_Strict):
 
     ``method``: how a column is compared. ``moments`` asks for its mean (of normal scores) and its spread within days;
     the others are distances between distributions. ``methods`` names exceptions by column.
+    ``share``: of drifted columns from which on Evidently's side of the page says drift; the verdict is not made of it.
     ``performance_alpha``: how many false alarms a year the sequential tests of performance, of predictions and of
     labels may each raise, at most.
     """
@@ -221,6 +222,7 @@ class Drift(_Strict):
     methods: dict[str, DriftMethod] = {}
     false_alarms_per_year: float = Field(default=0.5, gt=0, le=12)
     persistence: int = Field(default=3, ge=1)
+    share: float = Field(default=0.3, gt=0, le=1)
     performance_alpha: float = Field(default=0.2, gt=0, le=1)
 
     def method_of(self, column: str) -> DriftMethod:

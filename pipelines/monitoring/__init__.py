@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pipelines.monitoring.drift import compare, detect, learn
+from pipelines.monitoring.drift import compare, detect
+from pipelines.monitoring.learn import learn
 from pipelines.monitoring.norm import Norm
 
 __all__ = ["Norm", "compare", "detect", "learn"]

@@ -21,7 +21,7 @@ from pipelines.contracts.records import ColumnDrift, DriftReport, UnusualRow
 from pipelines.errors import ContractError
 from pipelines.monitoring import measure
 from pipelines.monitoring.distances import DISTANCES
-from pipelines.monitoring.learn import PRODUCT_CAP, WHOLE_DAY, learn, products
+from pipelines.monitoring.learn import WHOLE_DAY, daily_correlations, learn
 from pipelines.monitoring.measure import Rows
 from pipelines.monitoring.norm import ColumnNorm, Norm
 
@@ -160,11 +160,12 @@ class _Window:
         return told
 
     def joint(self) -> dict[str, float]:
-        """``pair``: the largest studentised difference of a mean product over its limit; ``pairs``: the mean square."""
+        """``pair``: the largest studentised difference of a correlation over its limit; ``pairs``: the mean square."""
         joint = self.norm.joint
         if joint is None:
             return {"pair": 0.0, "pairs": 0.0, "pairs_limit": float("inf")}
-        gap = products(np.clip(self.scores, -PRODUCT_CAP, PRODUCT_CAP), joint.pairs) - joint.mean
+        daily = daily_correlations(self.scores, self.rows, joint.pairs)
+        gap = np.average(daily, axis=0, weights=np.bincount(self.rows.day, minlength=self.rows.days)) - joint.mean
         z = _studentised(gap, np.sqrt(joint.variance[self.length - 1]))
         return {"pair": float((np.abs(z) / joint.single).max()), "pairs": float((z ** 2).mean()),
                 "pairs_limit": joint.many}
@@ -222,16 +223,16 @@ def _mean(daily: Array, weight: Array) -> Array:
     """Mean over days by weight, shape (columns,); NaN days do not count."""
     weight = np.where(np.isfinite(daily), weight, 0.0)
     total = weight.sum(axis=0)
-    return np.divide((np.nan_to_num(daily) * weight).sum(axis=0), total, out=np.full(total.shape, np.nan),
-                     where=total > 0)
+    return np.asarray(np.divide((np.nan_to_num(daily) * weight).sum(axis=0), total,
+                                out=np.full(total.shape, np.nan), where=total > 0))
 
 
 def _studentised(gap: Array, error: Array) -> Array:
-    return np.divide(np.nan_to_num(gap), error, out=np.zeros_like(error), where=error > 0)
+    return np.asarray(np.divide(np.nan_to_num(gap), error, out=np.zeros_like(error), where=error > 0))
 
 
 def _missing_days(rows: Rows, known: np.ndarray[Any, np.dtype[np.bool_]]) -> Array:
-    return np.bincount(rows.day, weights=~known, minlength=rows.days) > 0
+    return np.bincount(rows.day, weights=~known, minlength=rows.days) / np.maximum(np.bincount(rows.day), 1)
 
 
 def _departure(gap: Array) -> int:

@@ -3,7 +3,10 @@
 Evidently picks a method by sample size and compares with fixed limits unless told otherwise; here every column has
 its method and its limit pinned. Its Wasserstein divides by ``max(std, 0.001)``, which hides any drift of a small
 feature, so columns are standardised first. Its PSI and Jensen-Shannon bin at equal widths over both samples, which no
-limit learnt elsewhere fits, so they are given our bins (it compares up to 20 distinct values one by one).
+limit learnt elsewhere fits, so they are given our bins (it compares up to 20 distinct values one by one). A column
+watched by its moments is shown with Wasserstein's distance, to which a shift of the mean by so many standard
+deviations amounts; one whose changes are watched, as its changes; one watched by chi-square not at all, because it
+takes that for categories only.
 
 The decision is taken in ``drift.py``; this is the second opinion and the page that people look at.
 """
@@ -12,7 +15,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -23,8 +26,9 @@ from scipy import stats
 
 from pipelines.contracts.line import Drift
 from pipelines.contracts.records import ColumnDrift, DriftReport
-from pipelines.monitoring.distances import Bins
+from pipelines.monitoring.distances import Bins, Method
 from pipelines.monitoring.drift import MISSING
+from pipelines.monitoring.measure import Rows
 
 #: Columns shown to Evidently, those nearest to or furthest over their limit first.
 MAX_COLUMNS = 30
@@ -49,7 +53,8 @@ def run(reference: pd.DataFrame, current: pd.DataFrame, report: DriftReport, pol
         policy: the line's ``[drift]`` table, for the share.
         html: also draw the page (about 4 MB, a second), with this many columns drawn one by one (``plots``).
     """
-    watched = sorted((column for column in report.columns if column.method != MISSING), key=_excess)[:MAX_COLUMNS]
+    shown = [column for column in report.columns if column.method not in (MISSING, "chi2")]
+    watched = sorted(shown, key=_excess)[:MAX_COLUMNS]
     if not watched:
         return None
     prepared = [_prepare(column, reference, current) for column in watched]
@@ -59,10 +64,11 @@ def run(reference: pd.DataFrame, current: pd.DataFrame, report: DriftReport, pol
     sides = [Dataset.from_pandas(pd.DataFrame(dict(zip(names, side, strict=True))), data_definition=definition)
              for side in zip(*prepared, strict=True)]
     metrics: list[Any] = [DriftedColumnsCount(
-        columns=names, drift_share=0.5, per_column_method={column.column: column.method for column in watched},
+        columns=names, drift_share=policy.share,
+        per_column_method={column.column: _method(column) for column in watched},
         per_column_threshold=limits)]
     if html:
-        metrics += [ValueDrift(column=column.column, method=column.method, threshold=limits[column.column])
+        metrics += [ValueDrift(column=column.column, method=_method(column), threshold=limits[column.column])
                     for column in watched[:plots]]
     snapshot = Report(metrics, include_tests=False).run(sides[1], sides[0])
     return EvidentlyResult(json.loads(snapshot.json()), snapshot.get_html_str(as_iframe=False) if html else None)
@@ -72,11 +78,20 @@ def _excess(column: ColumnDrift) -> float:
     return -column.score / max(column.threshold, 1e-12)
 
 
+def _method(column: ColumnDrift) -> Method:
+    return "wasserstein" if column.method == "moments" else cast(Method, column.method)
+
+
 def _prepare(column: ColumnDrift, reference: pd.DataFrame, current: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """The two samples as Evidently is to see them: standardised, or as the numbers of our bins."""
-    then, now = (frame[column.column].to_numpy(dtype=np.float64) for frame in (reference, current))
+    if column.differenced:
+        step = Rows.of(reference).step
+        then, now = (Rows.of(frame, step).values(frame[column.column].to_numpy(dtype=np.float64), True)
+                     for frame in (reference, current))
+    else:
+        then, now = (frame[column.column].to_numpy(dtype=np.float64) for frame in (reference, current))
     then, now = then[np.isfinite(then)], now[np.isfinite(now)]
-    bins = Bins.of(then, column.method)  # type: ignore[arg-type]
+    bins = Bins.of(then, _method(column))
     if bins is None:
         return pd.Series(then), pd.Series(now)
     if column.method in ("psi", "jensenshannon"):
@@ -87,6 +102,8 @@ def _prepare(column: ColumnDrift, reference: pd.DataFrame, current: pd.DataFrame
 def _limit(column: ColumnDrift, reference: pd.DataFrame, current: pd.DataFrame) -> float:
     """Our limit in Evidently's terms: a distance, but for K-S the p-value that belongs to it (Evidently says drift
     when p is at most the limit)."""
+    if column.method == "moments":
+        return column.smallest or 0.0
     if column.method != "ks":
         return column.threshold
     rows = [int(frame[column.column].notna().sum()) for frame in (reference, current)]

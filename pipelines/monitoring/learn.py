@@ -18,7 +18,9 @@ from pipelines.monitoring.measure import Rows, Ruler
 from pipelines.monitoring.norm import ColumnNorm, Distance, Joint, Norm
 from pipelines.monitoring.windows import slide
 
+Index = np.ndarray[Any, np.dtype[np.int64]]
 Array = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 #: A level that rests on fewer independent days is watched in differences.
 LEAST_INDEPENDENT = 6.0
@@ -86,7 +88,7 @@ class _Seen:
     lost: Array
 
 
-def _see(name: str, reference: pd.DataFrame, rows: Rows, whole: Array, rules: Drift,
+def _see(name: str, reference: pd.DataFrame, rows: Rows, whole: Flags, rules: Drift,
          differenced: bool = False) -> _Seen | None:
     """None for a constant column."""
     values = rows.values(reference[name].to_numpy(dtype=np.float64), differenced)
@@ -116,7 +118,7 @@ def _see(name: str, reference: pd.DataFrame, rows: Rows, whole: Array, rules: Dr
                  np.where(whole, absent, np.nan))
 
 
-def _judged(found: list[_Seen], rows: Rows, whole: Array, names: tuple[str, ...], rules: Drift) -> Norm:
+def _judged(found: list[_Seen], rows: Rows, whole: Flags, names: tuple[str, ...], rules: Drift) -> Norm:
     window, check = rules.window_days, rules.false_alarms_per_year / limits.CHECKS_PER_YEAR
     level, spread, lost = (np.column_stack([getattr(seen, part) for seen in found])
                            for part in ("level", "spread", "lost"))
@@ -167,7 +169,7 @@ def _breadth(daily: Array, variance: Array, degrees: Array, alpha: float) -> flo
     return limits.fisher(alpha, limits.shared_degrees(daily[:, watched]), float(np.median(degrees[watched])))
 
 
-def _distance(seen: _Seen, rows: Rows, whole: Array, alpha: float, degrees: float, rules: Drift) -> Distance | None:
+def _distance(seen: _Seen, rows: Rows, whole: Flags, alpha: float, degrees: float, rules: Drift) -> Distance | None:
     """The column's pinned distance with its limits: windows are drawn from a Gaussian process with the principal
     components of the reference's daily shares, each of which wanders as it has been seen to."""
     method = rules.method_of(seen.name)
@@ -191,24 +193,37 @@ def _distance(seen: _Seen, rows: Rows, whole: Array, alpha: float, degrees: floa
                                     for level in (alpha, LOOSE)))
 
 
-def _joint(found: list[_Seen], rows: Rows, whole: Array, check: float, window: int) -> Joint | None:
+def _joint(found: list[_Seen], rows: Rows, whole: Flags, check: float, window: int) -> Joint | None:
     if len(found) < 2:
         return None
     pairs = np.column_stack(np.triu_indices(len(found), 1))
     if len(pairs) > MAX_PAIRS:
         pairs = pairs[np.linspace(0, len(pairs) - 1, MAX_PAIRS).round().astype(np.int64)]
-    scores = np.clip(np.column_stack([seen.scores for seen in found]), -PRODUCT_CAP, PRODUCT_CAP)
-    by_day = scores[np.argsort(rows.day, kind="stable")]
-    ends = np.concatenate([[0], np.cumsum(np.bincount(rows.day, minlength=rows.days))])
-    daily = np.full((rows.days, len(pairs)), np.nan)
-    for day in np.flatnonzero(whole):
-        daily[day] = products(by_day[ends[day]:ends[day + 1]], pairs)
+    daily = daily_correlations(np.column_stack([seen.scores for seen in found]), rows, pairs)
+    daily[~whole] = np.nan
     variance, degrees = _variance(daily, window, [np.ones(len(pairs), dtype=bool)])
     return Joint(pairs, np.nanmean(daily, axis=0), variance, limits.student(PAIR * check / len(pairs), degrees),
                  _breadth(daily, variance, degrees, PAIRS * check))
 
 
-def products(scores: np.ndarray[Any, Any], pairs: np.ndarray[Any, np.dtype[np.int64]]) -> Array:
-    """Mean products of pairs of columns: ``scores`` of shape (rows, columns), the result of shape (pairs,)."""
-    gram = scores.T @ scores / max(len(scores), 1)
-    return np.asarray(gram[pairs[:, 0], pairs[:, 1]], dtype=np.float64)
+def daily_correlations(scores: np.ndarray[Any, Any], rows: Rows, pairs: Index) -> Array:
+    """Correlations of pairs of columns within each day and symbol: shape (days, pairs), 0 where a column stands still.
+
+    Within days, for the same reason as the spread, and as correlations, so that neither level nor spread moves them.
+
+    Args:
+        scores: shape (rows, columns), 0 where missing.
+    """
+    clipped = np.clip(scores, -PRODUCT_CAP, PRODUCT_CAP)
+    count = np.maximum(np.bincount(rows.cell, minlength=rows.cells), 1)
+    means = np.column_stack([np.bincount(rows.cell, weights=column, minlength=rows.cells) for column in clipped.T])
+    order = np.argsort(rows.day, kind="stable")
+    centred = (clipped - (means / count[:, None])[rows.cell])[order]
+    ends = np.concatenate([[0], np.cumsum(np.bincount(rows.day, minlength=rows.days))])
+    daily = np.zeros((rows.days, len(pairs)))
+    for day in np.flatnonzero(np.diff(ends) > 1):
+        part = centred[ends[day]:ends[day + 1]]
+        gram = part.T @ part
+        size = np.sqrt(np.maximum(np.diag(gram), 1e-9 * len(part)))
+        daily[day] = (gram / np.outer(size, size))[pairs[:, 0], pairs[:, 1]]
+    return daily

@@ -69,9 +69,9 @@ def shared_degrees(daily: Array) -> float:
     columns = kept.shape[1]
     if columns < 2:
         return 1.0
-    squares = float((kept.T @ kept).__pow__(2).sum()) - columns
+    squares = float(((kept.T @ kept) ** 2).sum()) - columns
     chance = columns * (columns - 1) / max(len(daily) - 1, 1)
-    return columns ** 2 / (columns + max(squares - chance, 0.0))
+    return float(columns / (1.0 + max(squares - chance, 0.0) / columns))
 
 
 def distance_limit(distances: Array, power: int, alpha: float, degrees: float) -> float:
@@ -89,7 +89,8 @@ def distance_limit(distances: Array, power: int, alpha: float, degrees: float) -
     squares = distances ** power
     mean, spread = float(squares.mean()), float(squares.var())
     if mean <= 0 or spread <= 0:
-        return max(mean, 0.0) ** (1 / power)
+        return float(max(mean, 0.0) ** (1 / power))
     shape = max(2 * mean ** 2 / spread, 1.0)
     # Its largest weight rules the far tail of such a sum, which its first two moments underrate.
-    return float((mean * max(stats.f.isf(alpha, shape, degrees), np.quantile(squares, 0.999) / mean)) ** (1 / power))
+    reached = max(mean * float(stats.f.isf(alpha, shape, degrees)), float(np.quantile(squares, 1 - max(alpha, 1e-3))))
+    return float(reached ** (1 / power))

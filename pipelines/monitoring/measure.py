@@ -65,19 +65,18 @@ class Ruler:
         # Ranks in the middle of ties, so that a column of few values has symmetric scores.
         rank = (np.searchsorted(ordered, knots, "left") + np.searchsorted(ordered, knots, "right")) / 2
         scores = ndtri(np.clip(rank / ordered.size, 0.5 / ordered.size, 1 - 0.5 / ordered.size))
-        ruler = cls(knots, scores, mean, std)
         told = np.interp(ordered, knots, scores)
-        return cls(knots, (scores - told.mean()) / max(float(told.std()), 1e-12), mean, std) if told.std() > 0 else ruler
+        return cls(knots, (scores - told.mean()) / max(float(told.std()), 1e-12), mean, std)
 
     def scaled(self, values: Array) -> Array:
         """In standard deviations of the reference around its mean; any shape."""
-        return (values - self.mean) / self.std
+        return np.asarray((values - self.mean) / self.std)
 
     def score(self, scaled: Array) -> Array:
         """Normal scores of finite scaled values; any shape."""
         inside = np.interp(scaled, self.knots, self.scores)
         beyond = np.maximum(scaled - self.knots[-1], 0.0) - np.maximum(self.knots[0] - scaled, 0.0)
-        return np.clip(inside + beyond, -CAP, CAP)
+        return np.asarray(np.clip(inside + beyond, -CAP, CAP))
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ class Rows:
     def of(cls, frame: pd.DataFrame, step: float | None = None) -> Rows:
         """``step``: of the reference; by default the median of this frame."""
         times = frame["event_time"]
-        seconds = times.to_numpy().astype("datetime64[s]").astype(np.int64)
+        seconds = (times - times.min()).to_numpy().astype("timedelta64[s]").astype(np.int64)
         symbol = (pd.factorize(frame["symbol"], sort=True)[0] if "symbol" in frame else np.zeros(len(frame), np.int64))
         order = np.lexsort((seconds, symbol))
         day, symbol, seconds = day_numbers(times)[order], symbol[order], seconds[order]
@@ -141,7 +140,7 @@ class Rows:
         shape = (self.days, -1, scaled.shape[1])
         degrees = np.maximum(count - 1, 0.0).reshape(shape).sum(axis=1)
         rest = np.where(count > 1, rest, 0.0).reshape(shape).sum(axis=1)
-        return np.sqrt(np.divide(rest, degrees, out=np.full(rest.shape, np.nan), where=degrees > 0))
+        return np.asarray(np.sqrt(np.divide(rest, degrees, out=np.full(rest.shape, np.nan), where=degrees > 0)))
 
 
 def spread(within: Array, usual: Array) -> Array:
@@ -154,4 +153,5 @@ def spread(within: Array, usual: Array) -> Array:
 def _sums(at: Index, size: int, values: Array) -> Array:
     columns = values.shape[1]
     flat = (at[:, None] * columns + np.arange(columns)).ravel()
-    return np.bincount(flat, weights=values.ravel(), minlength=size * columns).reshape(size, columns)
+    sums = np.bincount(flat, weights=values.ravel(), minlength=size * columns).astype(np.float64)
+    return np.asarray(sums.reshape(size, columns))

@@ -126,8 +126,8 @@ class Norm:
                                 "it again from the champion's snapshot")
         joint = None
         if head["joint"] is not None:
-            joint = Joint(*(arrays[f"joint.{name}"] for name in ("pairs", "mean", "variance", "single")),
-                          many=head["joint"]["many"])
+            joint = Joint(arrays["joint.pairs"], arrays["joint.mean"], arrays["joint.variance"],
+                          arrays["joint.single"], head["joint"]["many"])
         return cls(Drift.model_validate(head["rules"]), tuple(head["names"]), head["days"], head["step"],
                    tuple(_column_in(found, f"{number}.", arrays) for number, found in enumerate(head["columns"])),
                    head["level_breadth"], head["spread_breadth"], joint)

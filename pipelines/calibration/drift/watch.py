@@ -10,7 +10,7 @@ from pipelines.calibration.drift import rivals
 from pipelines.calibration.drift.outcome import OURS, PATIENCE, Outcome, seen
 from pipelines.calibration.drift.track import Flags, Track
 from pipelines.contracts.line import Drift
-from pipelines.monitoring.drift import compare, learn
+from pipelines.monitoring import compare, learn
 
 
 def ours(track: Track, rules: Drift) -> Flags:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-from pipelines.monitoring.distances import BINS, EMPTY_SHARE, Bins, Method
+from pipelines.monitoring.distances import DISTANCES, EMPTY_SHARE, Bins, Method
 
-METHODS: list[Method] = ["wasserstein", "ks", "psi", "jensenshannon"]
+METHODS: list[Method] = list(DISTANCES)
 
 
 def score(method: Method, reference: np.ndarray, current: np.ndarray) -> float:
@@ -46,6 +46,25 @@ def test_few_values_are_counted_exactly() -> None:
     assert score("jensenshannon", reference, current) == pytest.approx(float(jensenshannon(p, q)))
 
 
+def test_chi_square_of_few_values_is_scipys() -> None:
+    reference = np.repeat([0.0, 1.0, 4.0], [50, 30, 20])
+    current = np.repeat([0.0, 1.0, 4.0], [10, 10, 80])
+    expected = stats.chisquare([10, 10, 80], [50, 30, 20]).statistic
+    assert 100 * score("chi2", reference, current) == pytest.approx(expected)
+    # Against an equally large reference the contingency table's statistic is that of the same gaps, symmetrised.
+    table = stats.chi2_contingency([[10, 10, 80], [50, 30, 20]], correction=False).statistic
+    p, q = np.array([0.1, 0.1, 0.8]), np.array([0.5, 0.3, 0.2])
+    assert table == pytest.approx(100 * float(((p - q) ** 2 / (p + q)).sum()))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_neither_unit_nor_origin_matters(method: Method) -> None:
+    rng = np.random.default_rng(3)
+    reference, current = rng.gamma(2.0, size=3000), rng.gamma(2.5, size=400)
+    assert score(method, 1e-4 * reference - 7, 1e-4 * current - 7) == pytest.approx(
+        score(method, reference, current), rel=0.02, abs=1e-3)
+
+
 def test_values_beyond_the_reference_count_with_their_distance() -> None:
     reference = np.array([0.0, 1.0] * 50)
     bins = Bins.of(reference, "wasserstein")
@@ -58,7 +77,7 @@ def test_psi_has_ten_bins_and_survives_an_empty_one() -> None:
     reference = np.arange(1000.0)
     bins = Bins.of(reference, "psi")
     assert bins is not None
-    assert bins.upper.size == BINS["psi"] == 10
+    assert bins.upper.size == DISTANCES["psi"].bins == 10
     p, q = np.full(10, 0.1), np.array([1.0] + [EMPTY_SHARE] * 9)
     assert score("psi", reference, np.zeros(100)) == pytest.approx(float(((q - p) * np.log(q / p)).sum()))
 
