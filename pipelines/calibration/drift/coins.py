@@ -29,7 +29,7 @@ Draw = Callable[["RealMarket", np.random.Generator], Outcome]
 FIELDS = ("open", "high", "low", "close", "volume")
 VOLATILITY = ("volatility",)
 #: A training of so many days ends on one of these days of early 2021 and is watched until mid 2022.
-FIRST_END, LAST_END, TRAINING = datetime(2021, 2, 1, tzinfo=UTC), datetime(2021, 4, 30, tzinfo=UTC), 75
+FIRST_END, LAST_END, TRAINING = datetime(2021, 2, 15, tzinfo=UTC), datetime(2021, 4, 30, tzinfo=UTC), 100
 UNTIL = datetime(2022, 7, 1, tzinfo=UTC)
 #: Days that are dealt out to two halves.
 SPAN = 150

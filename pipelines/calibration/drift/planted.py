@@ -57,6 +57,10 @@ def scenarios() -> Iterator[Scenario]:
         for width in (1, COLUMNS):
             yield _scenario(f"mean1_{WIDTHS[width]}_ar{memory:g}", "the mean moves by 1 standard deviation",
                             Shift("mean", 1.0, width), Process(memory=memory))
+    yield _scenario("mean0.5_all_ar0.5", "the mean moves by 0.5 standard deviations", Shift("mean", 0.5, COLUMNS),
+                    Process(memory=0.5))
+    yield _scenario("variance2_all_ar0.5", "the variance grows 2 times", Shift("variance", 2.0, COLUMNS),
+                    Process(memory=0.5))
     yield _scenario("mean1_all_28d", "the mean moves by 1 standard deviation", Shift("mean", 1.0, COLUMNS),
                     days=SHORT_REFERENCE)
     yield _scenario("variance2_all_28d", "the variance grows 2 times", Shift("variance", 2.0, COLUMNS),
