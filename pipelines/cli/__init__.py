@@ -12,6 +12,7 @@ import typer
 from pipelines.cli import (
     calibrate,
     features,
+    monitor,
     mood,
     provenance,
     quality,
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 stack.register(app)
 stages.register(app)
+monitor.register(app)
 registry.register(app)
 provenance.register(app)
 shadow.register(app)

@@ -19,7 +19,7 @@ EndOption = Annotated[str, typer.Option(help="End of the window (UTC, ISO 8601),
 
 
 def register(app: typer.Typer) -> None:
-    for command in (ingest, sentiment, train, audit, gate, predict, monitor, intervals):
+    for command in (ingest, sentiment, train, audit, gate, predict, intervals):
         app.command()(command)
 
 
@@ -184,16 +184,3 @@ def predict(line: LineArgument, start: StartOption, end: EndOption, json_output:
     with open_warehouse() as warehouse:
         reports = [batch.predict(warehouse, settings, problem, day) for day in daily(window_of(start, end), "predict")]
     show(reports, as_json=json_output, title="predictions")
-
-
-def monitor(line: LineArgument, as_of: AsOfOption = None, json_output: JsonOption = False) -> None:
-    """Mature outcomes and check data, prediction and performance drift."""
-    from pipelines.monitoring import check, outcomes
-
-    problem, settings, at = line_of(line), config.settings(), as_of_time(as_of)
-    with open_warehouse() as warehouse:
-        outcomes.mature(warehouse, problem, at)
-        report = check.check(warehouse, settings, problem, at)
-    show(report, as_json=json_output, title="drift")
-    if report.alarm:
-        raise typer.Exit(1)

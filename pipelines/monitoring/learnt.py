@@ -109,9 +109,8 @@ def of(warehouse: Warehouse, settings: Settings, line: Line, champion: Candidate
 def learn(line: Line, reference: pd.DataFrame, evidence: pd.DataFrame, searched: pd.DataFrame | None,
           weights: Mapping[str, float]) -> Learnt:
     """Pure: from the training rows, the out-of-sample predictions on evidence and search folds, and the importance."""
-    columns = ["event_time", "candidate"]
-    said = evidence[columns] if searched is None else pd.concat([searched[columns], evidence[columns]])
-    promised = promise.learn(evidence, said, reference[["event_time", "y"]], length=block_length(line), bar=line.bar)
+    promised = promise.learn(evidence, searched, reference[["event_time", "y"]], length=block_length(line),
+                             bar=line.bar)
     try:
         found = drift.learn(reference, line.drift, ignore=calendar())
     except InsufficientData:

@@ -91,8 +91,8 @@ def _live(names: tuple[str, ...], promised: Promise, lived: Lived, as_of: dateti
     hours = lived.hours[lived.hours["loss"].notna()] if names in (KINDS["performance"], KINDS["label"]) else lived.hours
     known = pd.DatetimeIndex(hours["event_time"]) + late
     chosen = blocks.whole(known, lived.since, length, as_of, bar)
-    values = {name: blocks.means(pd.Series(hours[name].to_numpy(), index=known), lived.since, length, chosen)
-              for name in names if name in hours}
+    values = {name: promise.scaled(name, blocks.means(pd.Series(hours[name].to_numpy(), index=known), lived.since,
+                                                      length, chosen)) for name in names if name in hours}
     if "shape" in names and len(promised.edges):
         counts = np.zeros((len(chosen), len(promised.edges) + 1))
         row = np.searchsorted(chosen, lived.bins["block"])
@@ -132,7 +132,7 @@ def _scores(line: Line, promised: Promise, lived: Lived, as_of: datetime) -> dic
     """What the probabilities expect of all rows of the last days, and of those with an outcome what came out.
 
     ``estimate_off_log_loss``: realised less estimated on the same rows; ``promised_off_log_loss``: the same on the
-    evidence, where the probabilities were as true as they ever were.
+    promise's rows, where the probabilities were as true as they ever were.
     """
     recent = lived.recent
     p, y = (recent[name].to_numpy(dtype=np.float64) for name in ("probability", "y"))

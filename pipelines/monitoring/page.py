@@ -20,6 +20,7 @@ STYLE = """<style>
 .tidemark table {border-collapse: collapse; margin: 8px 0 20px; width: 100%}
 .tidemark th, .tidemark td {border-bottom: 1px solid #ddd; padding: 3px 10px; text-align: right; white-space: nowrap}
 .tidemark th:first-child, .tidemark td:first-child {text-align: left}
+.tidemark .kinds td, .tidemark .kinds th {text-align: left}
 .tidemark .on {color: #b3402a; font-weight: 600} .tidemark .off {color: #3f7d4f}
 .tidemark img {max-width: 100%; margin: 6px 0} .tidemark .lead {font-size: 16px}
 </style>"""
@@ -71,8 +72,8 @@ def _kinds(report: DriftReport) -> str:
                      f"evidence {evidence}", f"{begun:%Y-%m-%d}" if begun else ""))
     cells = "".join(f"<tr><td>{name}</td><td>{_state(name in on, 'ALARM', 'quiet')}</td><td>{escape(what)}</td>"
                     f"<td>{begun}</td></tr>" for name, what, begun in rows)
-    return ("<h2>Verdict</h2><table><tr><th>kind</th><th>verdict</th><th>found</th><th>most likely since</th></tr>"
-            f"{cells}</table>")
+    return ("<h2>Verdict</h2><table class='kinds'><tr><th>kind</th><th>verdict</th><th>found</th>"
+            f"<th>most likely since</th></tr>{cells}</table>")
 
 
 def _columns(report: DriftReport, seen: EvidentlyResult | None, share: float) -> str:

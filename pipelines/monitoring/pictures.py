@@ -18,7 +18,7 @@ from pipelines.training.plots import COLOURS, DPI, LABELS, picture
 
 REFERENCE, CURRENT, LIMIT = "#8a8a8a", COLOURS["candidate"], "#b3402a"
 #: Columns that get a picture of their own; bars in the overview.
-COLUMNS, BARS = 6, 20
+COLUMNS, BARS = 5, 20
 _BINS = 40
 
 
@@ -62,7 +62,7 @@ def column(path: Path, found: ColumnDrift, reference: pd.DataFrame, current: pd.
 
     then, now = (frame[found.column].to_numpy(dtype=np.float64) for frame in (reference, current))
     figure = Figure(figsize=(9.0, 3.6))
-    figure.subplots_adjust(left=0.07, right=0.985, bottom=0.16, top=0.78, wspace=0.16)
+    figure.subplots_adjust(left=0.07, right=0.985, bottom=0.2, top=0.76, wspace=0.16)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.35))
     sides = ((then, REFERENCE, "reference", reference), (now, CURRENT, "current", current))
     known = [values[np.isfinite(values)] for values, *_ in sides]
@@ -80,8 +80,8 @@ def column(path: Path, found: ColumnDrift, reference: pd.DataFrame, current: pd.
         left.legend(fontsize=7)
     left.set_ylabel("share of rows", fontsize=8)
     left.set_xlabel(f"{found.column}{f' [{unit}]' if unit else ''}", fontsize=8)
-    right.set_xlabel(f"day (UTC): median and middle 80 %; reference {span(reference)}, current {span(current)}",
-                     fontsize=7)
+    right.set_xlabel("day (UTC): median and middle 80 %", fontsize=8)
+    right.set_title(f"reference {span(reference)}, current {span(current)}", fontsize=8)
     for axes in (left, right):
         axes.tick_params(labelsize=7)
     right.tick_params(axis="x", labelrotation=15)
@@ -96,11 +96,11 @@ def column(path: Path, found: ColumnDrift, reference: pd.DataFrame, current: pd.
 
 
 def losses(path: Path, report: DriftReport, promised: Promise, lived: Lived) -> Path:
-    """Daily log loss: the evidence's, then what came."""
+    """Daily log loss: out of sample before the champion took over, then live."""
     def paint(axes: Any) -> None:
         hours = lived.hours[lived.hours["loss"].notna()]
         came = pd.Series(hours["loss"].to_numpy(), index=pd.DatetimeIndex(hours["event_time"]))
-        for values, colour, name in ((promised.losses, REFERENCE, "evidence"), (came, CURRENT, "live")):
+        for values, colour, name in ((promised.losses, REFERENCE, "out of sample, before"), (came, CURRENT, "live")):
             daily = values.groupby(pd.DatetimeIndex(values.index).floor("D")).mean()
             axes.plot(daily.index, daily, "o-", ms=3, lw=1.1, color=colour, label=f"{name}: {len(values):,} hours")
         axes.axhline(float(promised.losses.mean()), color="black", lw=0.8, ls=":", label="promised")

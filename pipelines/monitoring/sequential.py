@@ -146,7 +146,7 @@ def _ratios(question: Question, end: int) -> Array:
 def log_mean_exp_chi(slopes: Array, freedom: int) -> Array:
     """``log E exp(b s)`` for each ``b`` of ``slopes``, where ``s`` follows a chi distribution.
 
-    Gauss-Hermite quadrature around the mode of the integrand in ``log s``; good to 1e-3 from two degrees of freedom on.
+    Gauss-Hermite quadrature around the mode of the integrand in ``log s``; good to 1e-3 from 3 degrees of freedom on.
     """
     mode = (slopes + np.sqrt(slopes**2 + 4 * freedom)) / 2
     width = 1 / np.sqrt(mode * np.sqrt(slopes**2 + 4 * freedom))

@@ -74,7 +74,7 @@ def performance(report: DriftReport) -> list[str]:
         off, error = value(report, "estimate_off_log_loss"), value(report, "estimate_error")
         if math.isfinite(off):
             told.append(f"Its own probabilities expected {number(report, 'log_loss', minus=off)} on these rows: the "
-                        f"estimate was off by {off:+.4f}, {_size(off, error)} (on its evidence by "
+                        f"estimate was off by {off:+.4f}, {_size(off, error)} (out of sample, before it took over, by "
                         f"{value(report, 'promised_off_log_loss'):+.4f}).")
     if math.isfinite(value(report, "estimated_log_loss")):
         told.append(f"Estimated without labels, with {value(report, 'pending'):,.0f} rows still open: log loss "

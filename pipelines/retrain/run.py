@@ -39,6 +39,12 @@ def consider(warehouse: Warehouse, line: Line, report: DriftReport | None, *, as
         return decision
 
 
+def preview(warehouse: Warehouse, line: Line, report: DriftReport | None, *, as_of: datetime) -> Decision:
+    """What `consider` would answer; nothing is written."""
+    with warehouse.begin() as connection:
+        return decide(state(connection, line.name), line.retrain, report, as_of)
+
+
 def state(connection: Connection, line: str) -> PolicyState:
     """What the ledger knows about a line."""
     asked = ledger.requests(connection, line)

@@ -14,7 +14,7 @@ def watch_line(w: Work, name: str) -> bool:
     A request that somebody claimed already needs no bell; one that an earlier, lost bell announced gets another.
     """
     from pipelines.contracts.records import RequestState
-    from pipelines.monitoring import check, outcomes
+    from pipelines.monitoring import check, outcomes, words
     from pipelines.retrain import run as retrain
     from pipelines.store import ledger
 
@@ -23,10 +23,9 @@ def watch_line(w: Work, name: str) -> bool:
         matured = outcomes.mature(w.warehouse, line, day.end)
         report = check.check(w.warehouse, w.settings, line, day.end)
         decision = retrain.consider(w.warehouse, line, report, as_of=day.end, at=w.at)
-        tell(f"{name} as of {day.end:%Y-%m-%d %H:%M} UTC", {
-            "outcomes matured": matured, "columns drifted": f"{report.share:.0%}", "data drift": report.data_drift,
-            "prediction drift": report.prediction_drift, "performance drift": report.performance_drift,
-            "champion": report.champion_version, "policy": decision.reason_text})
+        tell(f"{name} as of {day.end:%Y-%m-%d %H:%M} UTC, {matured} outcomes matured", [
+            words.verdict(report), words.meaning(report), f"Policy: {decision.reason_text}",
+            *words.performance(report)])
     with w.warehouse.begin() as connection:
         return bool(ledger.requests(connection, line=name, states={RequestState.PENDING}))
 
