@@ -48,7 +48,7 @@ def test_lines_have_as_many_columns_as_they_say(wanted: tuple[str, ...], columns
 
 
 def test_the_market_shifts_on_its_day() -> None:
-    found = track(3, ("volatility.realised_volatility_6h",), 20, 10)
+    found = track(1, ("volatility.realised_volatility_6h",), 20, 10)
     level = found.values[:, 0].reshape(found.days, -1).mean(axis=1)
     turn = found.reference_days + 10
     assert found.onset == 10
