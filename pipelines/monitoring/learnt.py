@@ -21,7 +21,8 @@ from pipelines.contracts.line import Drift, Line
 from pipelines.contracts.records import Candidate
 from pipelines.errors import ContractError, InsufficientData, RegistryError, TrackingUnavailable
 from pipelines.features import catalog
-from pipelines.monitoring import drift, norm, promise
+from pipelines.monitoring import norm, promise
+from pipelines.monitoring.learn import learn as learn_data
 from pipelines.monitoring.live import block_length
 from pipelines.monitoring.norm import Norm
 from pipelines.monitoring.promise import Promise, Series
@@ -112,7 +113,7 @@ def learn(line: Line, reference: pd.DataFrame, evidence: pd.DataFrame, searched:
     promised = promise.learn(evidence, searched, reference[["event_time", "y"]], length=block_length(line),
                              bar=line.bar)
     try:
-        found = drift.learn(reference, line.drift, ignore=calendar())
+        found = learn_data(reference, line.drift, ignore=calendar())
     except InsufficientData:
         return Learnt(None, promised, weights)
     return Learnt(found, promised, weights)

@@ -76,7 +76,10 @@ def alarms(said: Said, checks: int) -> dict[str, Flags]:
     week, the two other alarms of the predictions, and a test of the last window anew every day."""
     start = TRAINED + SAID
     since = START + start * DAY
-    promised = promise.learn(said.frame(start - EVIDENCE, start), said.frame(TRAINED, start), said.frame(0, start),
+    searched = said.frame(TRAINED, start - EVIDENCE)
+    searched["fold"] = np.arange(len(searched)) * WALK.search_folds // len(searched)
+    searched["trial_0"] = searched["candidate"]  # there was one trial, and it is not the best of many
+    promised = promise.learn(said.frame(start - EVIDENCE, start), searched, said.frame(0, start),
                              length=block_length(LINE), bar=LINE.bar)
     live = Said(said.probability[HOURS * start:], said.y[HOURS * start:])
     hours = pd.DataFrame({
