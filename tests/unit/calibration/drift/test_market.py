@@ -56,13 +56,13 @@ def test_the_market_shifts_on_its_day() -> None:
     assert level[turn + 1:].mean() / level[:turn].mean() > 1.3
 
 
-def _market(days: int = 620, loud_from: str = "2021-07-01") -> RealMarket:
-    """Two coins from October 2020 on, three times as loud after a day."""
+def _market(days: int = 620, symbols: tuple[str, ...] = ("AUSDT",)) -> RealMarket:
+    """Coins from October 2020 on, three times as loud from July 2021 on."""
     rng = np.random.default_rng(4)
     hours = pd.date_range("2020-10-23", periods=days * HOURS, freq="h", tz="UTC")
-    loud = np.where(hours < pd.Timestamp(loud_from, tz="UTC"), 0.005, 0.015)
+    loud = np.where(hours < pd.Timestamp("2021-07-01", tz="UTC"), 0.005, 0.015)
     frames = []
-    for symbol in ("AUSDT", "BUSDT"):
+    for symbol in symbols:
         close = 100 * np.exp(np.cumsum(0.1 * loud * rng.standard_normal(len(hours))))
         opened = np.concatenate([[100.0], close[:-1]])
         high, low = (side(opened, close) * np.exp(sign * loud * rng.random(len(hours)))
@@ -74,7 +74,7 @@ def _market(days: int = 620, loud_from: str = "2021-07-01") -> RealMarket:
 
 
 def test_days_of_real_bars() -> None:
-    found = _market(30).features(("volatility",))
+    found = _market(30, ("AUSDT", "BUSDT")).features(("volatility",))
     assert (found.start.hour, found.symbols) == (0, 2)
     rows = found.days(found.start + timedelta(days=2), found.start + timedelta(days=5))
     assert rows.shape == (3, 48, 9)
