@@ -36,6 +36,8 @@ LOOSE = 0.01
 MAX_PAIRS = 2000
 #: Scores are cut off here before they are multiplied.
 PRODUCT_CAP = 3.0
+#: As many independent squares with mean 1 are added to those that the reference's own windows show.
+PRIOR_SQUARES = 50.0
 #: Windows drawn from the null of a distance.
 DRAWS = 500
 
@@ -145,8 +147,8 @@ def _judged(found: list[_Seen], rows: Rows, whole: Flags, names: tuple[str, ...]
         for at, seen in enumerate(found))
     return Norm(
         rules, names, rows.days, rows.step, columns,
-        _breadth(level, level_variance, level_degrees, LEVELS * check),
-        _breadth(spread, spread_variance, spread_degrees, SPREADS * check),
+        _breadth(level, level_variance, level_degrees, LEVELS * check, window),
+        _breadth(spread, spread_variance, spread_degrees, SPREADS * check, window),
         _joint(found, rows, whole, check, window))
 
 
@@ -157,16 +159,33 @@ def _variance(daily: Array, window: int, groups: list[np.ndarray[Any, Any]]) -> 
     for group in groups:
         usable = group & (variance[-1] > 0)
         if usable.sum() >= 3:
-            better, degrees[usable] = limits.moderated(variance[-1, usable], degrees[usable])
+            share = _shared(daily[:, usable], window) / usable.sum()
+            better, degrees[usable] = limits.moderated(variance[-1, usable], degrees[usable],
+                                                       limits.MOST_PRIOR * share)
             variance[:, usable] *= better / variance[-1, usable]
     return variance, degrees
 
 
-def _breadth(daily: Array, variance: Array, degrees: Array, alpha: float) -> float:
+def _shared(daily: Array, window: int) -> float:
+    """`limits.shared_degrees` of days or of windows, whichever is less: what persists is shared more than the noise of
+    single days."""
+    windows = slide(np.nan_to_num(daily - np.nanmean(daily, axis=0)), window)
+    return min(limits.shared_degrees(daily), limits.shared_degrees(windows, len(daily) / window))
+
+
+def _breadth(daily: Array, variance: Array, degrees: Array, alpha: float, window: int) -> float:
+    """Limit of the mean square of studentised differences over the columns of ``daily`` (days, columns).
+
+    Each variance is taken large on purpose, so that the mean square is below 1 by itself: by how much, the reference's
+    own windows say, the better the more independent squares they hold."""
     watched = variance[-1] > 0
     if not watched.any():
         return float("inf")
-    return limits.fisher(alpha, limits.shared_degrees(daily[:, watched]), float(np.median(degrees[watched])))
+    kept = daily[:, watched]
+    shared = _shared(kept, window)
+    squares, seen = shared * len(daily) / window, wander.slid(kept, window) / variance[-1, watched]
+    usual = (squares * float(seen.mean()) + PRIOR_SQUARES) / (squares + PRIOR_SQUARES)
+    return min(usual, 1.0) * limits.fisher(alpha, shared, float(np.median(degrees[watched])))
 
 
 def _distance(seen: _Seen, rows: Rows, whole: Flags, alpha: float, degrees: float, rules: Drift) -> Distance | None:
@@ -203,7 +222,7 @@ def _joint(found: list[_Seen], rows: Rows, whole: Flags, check: float, window: i
     daily[~whole] = np.nan
     variance, degrees = _variance(daily, window, [np.ones(len(pairs), dtype=bool)])
     return Joint(pairs, np.nanmean(daily, axis=0), variance, limits.student(PAIR * check / len(pairs), degrees),
-                 _breadth(daily, variance, degrees, PAIRS * check))
+                 _breadth(daily, variance, degrees, PAIRS * check, window))
 
 
 def daily_correlations(scores: np.ndarray[Any, Any], rows: Rows, pairs: Index) -> Array:

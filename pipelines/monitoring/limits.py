@@ -26,24 +26,24 @@ def independent_days(days: int, phi: Array) -> Array:
     return np.maximum(days * (1 - phi) / (1 + phi), 1.0)
 
 
-def moderated(variance: Array, degrees: Array) -> tuple[Array, Array]:
+def moderated(variance: Array, degrees: Array, most: float = MOST_PRIOR) -> tuple[Array, Array]:
     """Variances of columns drawn towards each other as far as they agree (Smyth 2004, equations 8 to 10).
 
     Args:
         variance: shape (columns,), positive.
         degrees: of freedom of each estimate, shape (columns,).
+        most: prior degrees of freedom, at most. Columns that move together agree without knowing more.
 
     Returns:
         variances and degrees of freedom, each of shape (columns,).
     """
-    if variance.size < 3:
+    if variance.size < 3 or most < 1:
         return variance, degrees
     half = degrees / 2
     logs = np.log(variance) - special.digamma(half) + np.log(half)
     excess = float(logs.var(ddof=1) - special.polygamma(1, half).mean())
-    least = float(special.polygamma(1, MOST_PRIOR / 2))
-    prior = MOST_PRIOR if excess <= least else 2 * float(
-        optimize.brentq(lambda value: float(special.polygamma(1, value)) - excess, 1e-3, MOST_PRIOR))
+    prior = most if excess <= float(special.polygamma(1, most / 2)) else 2 * float(
+        optimize.brentq(lambda value: float(special.polygamma(1, value)) - excess, 1e-3, most))
     centre = float(np.exp(logs.mean() + special.digamma(prior / 2) - np.log(prior / 2)))
     return (prior * centre + degrees * variance) / (prior + degrees), prior + degrees
 
@@ -59,9 +59,10 @@ def fisher(alpha: float, shared: float, degrees: float) -> float:
     return float(stats.f.isf(alpha, shared, degrees))
 
 
-def shared_degrees(daily: Array) -> float:
+def shared_degrees(daily: Array, independent: float | None = None) -> float:
     """How many independent columns the columns of ``daily`` (days, columns) are worth when their squares are averaged:
-    columns^2 / sum of squared correlations (Satterthwaite 1946), less what chance correlates in so many days."""
+    columns^2 / sum of squared correlations (Satterthwaite 1946), less what chance correlates in so many days, or in
+    ``independent`` ones."""
     present = np.isfinite(daily)
     centred = np.where(present, daily - np.nanmean(np.where(present.any(axis=0), daily, 0.0), axis=0), 0.0)
     norm = np.sqrt((centred ** 2).sum(axis=0))
@@ -70,7 +71,7 @@ def shared_degrees(daily: Array) -> float:
     if columns < 2:
         return 1.0
     squares = float(((kept.T @ kept) ** 2).sum()) - columns
-    chance = columns * (columns - 1) / max(len(daily) - 1, 1)
+    chance = columns * (columns - 1) / max((independent or len(daily)) - 1, 1)
     return float(columns / (1.0 + max(squares - chance, 0.0) / columns))
 
 

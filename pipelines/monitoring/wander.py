@@ -60,7 +60,7 @@ def variance_of_means(daily: Array, window: int) -> Array:
     lengths = [*range(1, window + 1), max(len(daily), window)]
     spread = np.array([level * _factor(phi, length) for length in lengths])
     total = spread[:-1] + spread[-1]
-    seen = _slid(daily, window)
+    seen = slid(daily, window)
     ratio = np.divide(seen, total[-1], out=np.ones_like(seen), where=total[-1] > 0)
     return np.asarray(total * np.maximum(ratio, 1.0))
 
@@ -71,7 +71,7 @@ def _factor(phi: Array, length: int) -> Array:
     return np.asarray((1 + 2 * ((1 - lag / length) * phi ** lag).sum(axis=0)) / length)
 
 
-def _slid(daily: Array, window: int) -> Array:
+def slid(daily: Array, window: int) -> Array:
     """Mean square of (mean of a window) - (mean of the rest), shape (series,)."""
     present = np.isfinite(daily)
     values, known = np.where(present, daily, 0.0), present.astype(np.float64)
