@@ -56,7 +56,7 @@ def gate(
 
     chosen = select(scenario or [])
     if list_only:
-        _list(chosen, json_output)
+        _list(chosen, "needs_database", json_output)
         return
     with _workshop(chosen) as workshop:
         rates = _measured(chosen, reps, lambda item, watched: measure(item, reps, seed, workshop, watched))
@@ -93,7 +93,7 @@ def drift(
 
     chosen = select(scenario or [])
     if list_only:
-        _list(chosen, json_output)
+        _list(chosen, "needs_data", json_output)
         return
     chosen, market = _with_market(chosen)
     began, clock_began = clock.now(), time.monotonic()
@@ -149,9 +149,9 @@ def _write(page: Path, rates: Sequence[DriftRate], told: str) -> None:
     page.write_text(insert(page.read_text(encoding="utf-8"), render(rates, told)), encoding="utf-8")
 
 
-def _list(chosen: Sequence[Scenario[Any, Any]], as_json: bool) -> None:
+def _list(chosen: Sequence[Scenario[Any, Any]], needs: str, as_json: bool) -> None:
     show([{"scenario": item.name, "kind": item.kind, "what": item.what, "rate_of": item.counts,
-           "needs_database": item.needs_database} for item in chosen], as_json=as_json, title="scenarios")
+           needs: getattr(item, needs)} for item in chosen], as_json=as_json, title="scenarios")
 
 
 def _measured(chosen: Sequence[Scenario[Said, Place]], reps: int,
