@@ -22,7 +22,7 @@ from pipelines.contracts.records import Candidate
 from pipelines.errors import ContractError, InsufficientData, RegistryError, TrackingUnavailable
 from pipelines.features import catalog
 from pipelines.monitoring import norm, promise
-from pipelines.monitoring.learn import learn as learn_data
+from pipelines.monitoring.learn import learn as learn_norm
 from pipelines.monitoring.live import block_length
 from pipelines.monitoring.norm import Norm
 from pipelines.monitoring.promise import Promise, Series
@@ -113,7 +113,7 @@ def learn(line: Line, reference: pd.DataFrame, evidence: pd.DataFrame, searched:
     promised = promise.learn(evidence, searched, reference[["event_time", "y"]], length=block_length(line),
                              bar=line.bar)
     try:
-        found = learn_data(reference, line.drift, ignore=calendar())
+        found = learn_norm(reference, line.drift, ignore=calendar())
     except InsufficientData:
         return Learnt(None, promised, weights)
     return Learnt(found, promised, weights)

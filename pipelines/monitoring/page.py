@@ -13,6 +13,9 @@ from pipelines.contracts.records import ColumnDrift, DriftReport
 from pipelines.monitoring import words
 from pipelines.monitoring.evidently_report import EvidentlyResult
 
+THEIRS = ("It was given our methods and limits, in its terms. A column watched by its moments (ours: how many standard "
+          "errors its mean or spread has moved) is shown with Wasserstein's distance, in standard deviations of the "
+          "reference; its limit is the shift that just reaches ours.")
 #: Columns in the table; the rest is in the warehouse.
 ROWS = 30
 STYLE = """<style>
@@ -39,8 +42,7 @@ def compose(report: DriftReport, seen: EvidentlyResult | None, pictures: Sequenc
             f"{_kinds(report)}{_columns(report, seen, share)}{_rows(report)}"
             + "".join(f"<p>{escape(told)}</p>" for told in words.performance(report))
             + "".join(_picture(path) for path in pictures)
-            + ("<h2>The same columns in Evidently's report</h2><p>It was given our methods and limits; wasserstein "
-               "columns are in standard deviations of the reference.</p></div>" if seen else "</div>"))
+            + (f"<h2>The same columns in Evidently's report</h2><p>{THEIRS}</p></div>" if seen else "</div>"))
     if seen is None or seen.html is None:
         return f"<!DOCTYPE html><html lang='en'><head><meta charset='UTF-8'></head><body>{ours}</body></html>"
     head, body, tail = seen.html.partition("<body>")

@@ -142,7 +142,10 @@ def span(frame: pd.DataFrame) -> str:
 
 
 def _daily(axes: Any, times: pd.Series, values: Any, colour: str) -> None:
-    days = pd.Series(values, index=pd.DatetimeIndex(times).floor("D")).dropna().groupby(level=0)
+    known = pd.Series(values, index=pd.DatetimeIndex(times).floor("D")).dropna()
+    if known.empty:
+        return
+    days = known.groupby(level=0)
     middle, low, high = (days.quantile(share) for share in (0.5, 0.1, 0.9))
     axes.fill_between(middle.index, low, high, color=colour, alpha=0.25, lw=0)
     axes.plot(middle.index, middle, "o-", ms=2.5, lw=1, color=colour)

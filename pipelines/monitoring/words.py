@@ -11,6 +11,10 @@ from pipelines.contracts.records import ColumnDrift, DriftReport
 NAMED = 3
 #: From this share of the model's importance on a drift of columns is told as one that concerns it.
 CONCERNS = 0.2
+#: What the columns do together: words, the figure, its limit (empty: 1).
+TOGETHER = (("their levels moved together", "levels", "levels_limit"),
+            ("their spreads changed together", "spreads", "spreads_limit"),
+            ("the correlation of a pair changed", "pair", ""), ("many correlations changed", "pairs", "pairs_limit"))
 NAMES = {"data": "data drift", "prediction": "prediction drift", "performance": "performance drift",
          "label": "label drift"}
 
@@ -136,11 +140,14 @@ def _performance(report: DriftReport) -> str:
 
 
 def _data(report: DriftReport) -> str:
-    named = ", ".join(column.column for column in worst(report, NAMED) if column.drifted)
+    told = []
     count = sum(column.drifted for column in report.columns)
-    begin = f" since {report.since[:10]}" if report.since else ""
-    return (f"{count} of {len(report.columns)} columns lie beyond their limits{begin}, {named} the furthest, in "
-            f"{max(report.streak, 1)} checks in a row.")
+    if count:
+        named = ", ".join(column.column for column in worst(report, NAMED) if column.drifted)
+        begin = f" since {report.since[:10]}" if report.since else ""
+        told.append(f"{count} of {len(report.columns)} columns lie beyond their limits{begin}, {named} the furthest")
+    told += [what for what, now, limit in TOGETHER if value(report, now) > (value(report, limit) if limit else 1.0)]
+    return f"{'; '.join(told) or 'Data drift'}, in {max(report.streak, 1)} checks in a row."
 
 
 def _predictions(report: DriftReport) -> str:
