@@ -44,6 +44,9 @@ def scenarios() -> Iterator[Scenario]:
                 yield _scenario(f"null_ar{memory:g}_c{common:g}_{days}d",
                                 f"columns with an hourly autocorrelation of {memory:g}{together}",
                                 Process(memory=memory, common=common), days)
+    # Beyond what is asked for: a window of a week holds hardly more than one independent value.
+    yield _scenario("null_ar0.995_c0.5_150d", "columns with an hourly autocorrelation of 0.995, correlation 0.5",
+                    Process(memory=0.995, common=0.5))
     for days in (LONG_REFERENCE, SHORT_REFERENCE):
         yield _scenario(f"null_garch_{days}d", "columns under one GARCH variance", Process("garch"), days)
     yield _scenario("null_garch_features_150d", "columns, GARCH returns with a correlation of 0.5 and their "
