@@ -272,6 +272,7 @@ class DriftReport:
         since: the earliest day (UTC, ISO) from which a drifted column lies elsewhere.
         impact: share of the model's importance that lies in drifted columns; None where no importance was given.
         unusual: the most unusual current rows, in drifted columns.
+        pair: the two columns whose correlation has moved most, where correlations are over their limits.
     """
 
     line: str
@@ -290,6 +291,7 @@ class DriftReport:
     since: str | None = None
     impact: float | None = None
     unusual: tuple[UnusualRow, ...] = ()
+    pair: tuple[str, str] | None = None
 
     @property
     def alarm(self) -> bool:

@@ -50,7 +50,7 @@ def detect(reference: pd.DataFrame, current: pd.DataFrame, policy: Drift, *, ign
 
 def compare(norm: Norm, current: pd.DataFrame, *, as_of: datetime, line: str = "",
             champion_version: int | None = None, reference_digest: str | None = None, streak: int = 0,
-            importance: Mapping[str, float] | None = None) -> DriftReport:
+            importance: Mapping[str, float] | None = None, earlier: Mapping[str, str] | None = None) -> DriftReport:
     """Are the rows of the last days what the reference has led to expect? The fast part, once a check.
 
     Args:
@@ -60,6 +60,7 @@ def compare(norm: Norm, current: pd.DataFrame, *, as_of: datetime, line: str = "
         line, champion_version, reference_digest: passed on to the report.
         streak: how many checks of this norm directly before this one, in a row, were ``over``.
         importance: column to weight, of any scale, for ``impact``.
+        earlier: column to ``since`` in the check before: a drift that goes on began before this window.
 
     Raises:
         ContractError: a column of the reference is missing in ``current``.
@@ -75,16 +76,18 @@ def compare(norm: Norm, current: pd.DataFrame, *, as_of: datetime, line: str = "
     if not len(current) or not norm.columns:
         return report
     window = _Window.of(norm, current)
-    figures = window.breadth() | window.joint()
+    joint, pair = window.joint()
+    figures = window.breadth() | joint
     together = figures["levels"] > norm.level_breadth or figures["spreads"] > norm.spread_breadth
     weights = importance or {}
     total = sum(max(weights.get(column.name, 0.0), 0.0) for column in norm.columns)
     columns = tuple(
-        replace(window.column(at, loose=together),
-                importance=max(weights.get(column.name, 0.0), 0.0) / total if total else None)
+        _known_before(window.column(at, loose=together), earlier or {},
+                      max(weights.get(column.name, 0.0), 0.0) / total if total else None)
         for at, column in enumerate(norm.columns))
     drifted = [at for at, column in enumerate(columns) if column.drifted]
-    over = bool(drifted) or together or figures["pair"] > 1 or figures["pairs"] > figures["pairs_limit"]
+    correlated = figures["pair"] > 1 or figures["pairs"] > figures["pairs_limit"]
+    over = bool(drifted) or together or correlated
     streak = streak + 1 if over else 0
     return replace(
         report, columns=columns, share=len(drifted) / len(columns), over=over, streak=streak,
@@ -95,7 +98,14 @@ def compare(norm: Norm, current: pd.DataFrame, *, as_of: datetime, line: str = "
                  **{name: value for name, value in figures.items() if np.isfinite(value)}},
         since=min((columns[at].since or "9" for at in drifted), default=None),
         impact=sum(columns[at].importance or 0.0 for at in drifted) if total else None,
-        unusual=window.unusual(drifted))
+        unusual=window.unusual(drifted), pair=pair if correlated else None)
+
+
+def _known_before(column: ColumnDrift, earlier: Mapping[str, str], importance: float | None) -> ColumnDrift:
+    since = column.since
+    if since is not None and column.column in earlier:
+        since = min(since, earlier[column.column])
+    return replace(column, since=since, importance=importance)
 
 
 @dataclass(frozen=True)
@@ -146,7 +156,7 @@ class _Window:
                                      for part in ("level", "spread"))
         spread_gap = _mean(spread, weight) - np.array([column.spread_mean for column in norm.columns])
         # The mean of a window that is wilder than the reference is less certain than the reference's days say.
-        wilder = np.maximum(1 - np.nan_to_num(spread_gap) / 2, 0.25) ** -2
+        wilder = 1 / np.maximum(1 - np.nan_to_num(spread_gap), 0.1)
         return cls(norm, current, rows, known, scaled, scores, level, spread, weight, length,
                    _studentised(_mean(level, weight), level_error * np.maximum(wilder, 1.0)),
                    _studentised(spread_gap, spread_error), lost)
@@ -159,23 +169,25 @@ class _Window:
             told[name] = float((z[watched] ** 2).mean()) if watched else 0.0
         return told
 
-    def joint(self) -> dict[str, float]:
-        """``pair``: the largest studentised difference of a correlation over its limit; ``pairs``: the mean square."""
+    def joint(self) -> tuple[dict[str, float], tuple[str, str] | None]:
+        """``pair``: the largest studentised difference of a correlation over its limit; ``pairs``: the mean square;
+        and which pair it is."""
         joint = self.norm.joint
         if joint is None:
-            return {"pair": 0.0, "pairs": 0.0, "pairs_limit": float("inf")}
+            return {"pair": 0.0, "pairs": 0.0, "pairs_limit": float("inf")}, None
         daily = daily_correlations(self.scores, self.rows, joint.pairs)
         gap = np.average(daily, axis=0, weights=np.bincount(self.rows.day, minlength=self.rows.days)) - joint.mean
         z = _studentised(gap, np.sqrt(joint.variance[self.length - 1]))
-        return {"pair": float((np.abs(z) / joint.single).max()), "pairs": float((z ** 2).mean()),
-                "pairs_limit": joint.many}
+        ratio = np.abs(z) / joint.single
+        one, other = (self.norm.columns[at].name for at in joint.pairs[int(ratio.argmax())])
+        return {"pair": float(ratio.max()), "pairs": float((z ** 2).mean()), "pairs_limit": joint.many}, (one, other)
 
     def column(self, at: int, *, loose: bool) -> ColumnDrift:
         """One column; ``loose``: the columns together have moved, and the question is which."""
         norm, known = self.norm.columns[at], self.known[:, at]
         if self.lost[at] > norm.lost_limit or not known.any():
             return ColumnDrift(norm.name, MISSING, float(self.lost[at]), norm.lost_limit, True,
-                               since=self._day(int(np.argmax(_missing_days(self.rows, known)))))
+                               since=self._day(int(np.argmax(_missing_days(self.rows, known) > norm.lost_limit))))
         score, threshold = self._score(norm, at, loose)
         drifted = score > threshold
         scaled = self.scaled[known, at]

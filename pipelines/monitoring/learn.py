@@ -14,6 +14,7 @@ from pipelines.contracts.line import Drift
 from pipelines.errors import InsufficientData
 from pipelines.monitoring import limits, measure, wander
 from pipelines.monitoring.distances import DISTANCES, Bins
+from pipelines.monitoring.limits import Together
 from pipelines.monitoring.measure import Rows, Ruler
 from pipelines.monitoring.norm import ColumnNorm, Distance, Joint, Norm
 from pipelines.monitoring.windows import slide
@@ -29,7 +30,8 @@ WHOLE_DAY = 0.5
 #: Missing values up to this share are never an alarm by themselves.
 MISSING_FLOOR = 0.05
 #: Parts of the budget: columns one by one, their levels together, their spreads together, pairs one by one, together.
-SINGLE, LEVELS, SPREADS, PAIR, PAIRS = 0.5, 0.125, 0.125, 0.125, 0.125
+#: Least for the spreads, which persist and are shared most of all in markets.
+SINGLE, LEVELS, SPREADS, PAIR, PAIRS = 0.5, 0.15, 0.05, 0.15, 0.15
 #: Level at which a column is named when the columns together are over.
 LOOSE = 0.01
 #: Pairs of columns looked at; of more, evenly spaced ones.
@@ -159,18 +161,18 @@ def _variance(daily: Array, window: int, groups: list[np.ndarray[Any, Any]]) -> 
     for group in groups:
         usable = group & (variance[-1] > 0)
         if usable.sum() >= 3:
-            share = _shared(daily[:, usable], window) / usable.sum()
+            share = _together(daily[:, usable], window).shared / usable.sum()
             better, degrees[usable] = limits.moderated(variance[-1, usable], degrees[usable],
                                                        limits.MOST_PRIOR * share)
             variance[:, usable] *= better / variance[-1, usable]
     return variance, degrees
 
 
-def _shared(daily: Array, window: int) -> float:
-    """`limits.shared_degrees` of days or of windows, whichever is less: what persists is shared more than the noise of
-    single days."""
+def _together(daily: Array, window: int) -> Together:
+    """Of days or of windows, whichever says more: what persists is shared more than the noise of single days."""
     windows = slide(np.nan_to_num(daily - np.nanmean(daily, axis=0)), window)
-    return min(limits.shared_degrees(daily), limits.shared_degrees(windows, len(daily) / window))
+    found = Together.of(daily), Together.of(windows, len(daily) / window)
+    return Together(min(one.shared for one in found), max(one.largest for one in found))
 
 
 def _breadth(daily: Array, variance: Array, degrees: Array, alpha: float, window: int) -> float:
@@ -182,10 +184,10 @@ def _breadth(daily: Array, variance: Array, degrees: Array, alpha: float, window
     if not watched.any():
         return float("inf")
     kept = daily[:, watched]
-    shared = _shared(kept, window)
-    squares, seen = shared * len(daily) / window, wander.slid(kept, window) / variance[-1, watched]
+    together = _together(kept, window)
+    squares, seen = together.shared * len(daily) / window, wander.slid(kept, window) / variance[-1, watched]
     usual = (squares * float(seen.mean()) + PRIOR_SQUARES) / (squares + PRIOR_SQUARES)
-    return min(usual, 1.0) * limits.fisher(alpha, shared, float(np.median(degrees[watched])))
+    return min(usual, 1.0) * limits.mean_square(alpha, together, float(np.median(degrees[watched])))
 
 
 def _distance(seen: _Seen, rows: Rows, whole: Flags, alpha: float, degrees: float, rules: Drift) -> Distance | None:

@@ -9,6 +9,8 @@ Statistical Applications in Genetics and Molecular Biology 3(1), section 6.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -53,26 +55,45 @@ def student(alpha: Array | float, degrees: Array) -> Array:
     return np.asarray(stats.t.isf(alpha / 2, degrees))
 
 
-def fisher(alpha: float, shared: float, degrees: float) -> float:
-    """What the mean of squared studentised differences exceeds with probability ``alpha``, when they are worth
-    ``shared`` independent ones and each variance rests on ``degrees`` degrees of freedom."""
-    return float(stats.f.isf(alpha, shared, degrees))
+@dataclass(frozen=True)
+class Together:
+    """How much the columns of a matrix move together.
+
+    Attributes:
+        shared: how many independent columns they are worth when their squares are averaged: columns^2 / sum of squared
+            correlations (Satterthwaite 1946).
+        largest: the largest eigenvalue of their correlations, as a share of the sum of all.
+    """
+
+    shared: float
+    largest: float
+
+    @classmethod
+    def of(cls, daily: Array, independent: float | None = None) -> Together:
+        """Of the columns of ``daily`` (days, columns), less what chance correlates in so many days, or in
+        ``independent`` ones: for the eigenvalue that is the edge of Marchenko and Pastur (1967)."""
+        present = np.isfinite(daily)
+        centred = np.where(present, daily - np.nanmean(np.where(present.any(axis=0), daily, 0.0), axis=0), 0.0)
+        norm = np.sqrt((centred ** 2).sum(axis=0))
+        kept = centred[:, norm > 0] / norm[norm > 0]
+        columns, days = kept.shape[1], max((independent or len(daily)) - 1.0, 1.0)
+        if columns < 2:
+            return cls(1.0, 1.0)
+        values = np.linalg.eigvalsh(kept @ kept.T if len(kept) < columns else kept.T @ kept)
+        squares = max(float((values ** 2).sum()) - columns - columns * (columns - 1) / days, 0.0)
+        by_chance = (1 + math.sqrt(columns / days)) ** 2 - 1
+        return cls(columns / (1.0 + squares / columns), min(max(float(values[-1]) - by_chance, 1.0) / columns, 1.0))
 
 
-def shared_degrees(daily: Array, independent: float | None = None) -> float:
-    """How many independent columns the columns of ``daily`` (days, columns) are worth when their squares are averaged:
-    columns^2 / sum of squared correlations (Satterthwaite 1946), less what chance correlates in so many days, or in
-    ``independent`` ones."""
-    present = np.isfinite(daily)
-    centred = np.where(present, daily - np.nanmean(np.where(present.any(axis=0), daily, 0.0), axis=0), 0.0)
-    norm = np.sqrt((centred ** 2).sum(axis=0))
-    kept = centred[:, norm > 0] / norm[norm > 0]
-    columns = kept.shape[1]
-    if columns < 2:
-        return 1.0
-    squares = float(((kept.T @ kept) ** 2).sum()) - columns
-    chance = columns * (columns - 1) / max((independent or len(daily)) - 1, 1)
-    return float(columns / (1.0 + max(squares - chance, 0.0) / columns))
+def mean_square(alpha: float, together: Together, degrees: float) -> float:
+    """What the mean of squared studentised differences exceeds with probability ``alpha``, when each variance rests on
+    ``degrees`` degrees of freedom.
+
+    The larger of two approximations: all columns as so many independent ones; and the direction that most of them
+    share with the full tail of a single one, and the rest as its mean.
+    """
+    several, one = (float(stats.f.isf(alpha, shared, degrees)) for shared in (together.shared, 1.0))
+    return max(several, together.largest * one + 1 - together.largest)
 
 
 def distance_limit(distances: Array, power: int, alpha: float, degrees: float) -> float:

@@ -6,8 +6,8 @@ left the range altogether is seen the further off the further it is.
 
 Spread: the standard deviation within a day and symbol, pooled over symbols, relative to the reference's median day.
 Within a day, because the variance between days of a series that wanders is known from a few days only. It is taken as
-2 (1 - ratio^-1/2), the Box-Cox transform with lambda -1/2 (Box and Cox 1964): volatility has quiet days and wild ones,
-and in the logarithm the wild ones still lie so far out that no limit learnt from a quiet quarter would hold.
+1 - 1 / ratio, the Box-Cox transform with lambda -1 (Box and Cox 1964): volatility has quiet days and wild ones, and in
+the logarithm the wild ones still lie so far out that no limit learnt from a quiet quarter would hold.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def spread(within: Array, usual: Array) -> Array:
     """The transform of the standard deviation within days, shape (days, columns), by the reference's median day
     ``usual`` (columns,); NaN where that is 0."""
     ratio = np.divide(within, usual, out=np.full(within.shape, np.nan), where=usual > 0)
-    return np.asarray(2 * (1 - np.maximum(ratio, LEAST_SPREAD) ** -0.5))
+    return np.asarray(1 - 1 / np.maximum(ratio, LEAST_SPREAD))
 
 
 def _sums(at: Index, size: int, values: Array) -> Array:

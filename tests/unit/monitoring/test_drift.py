@@ -83,6 +83,14 @@ def test_a_change_in_the_middle_of_the_window_is_dated() -> None:
     assert {column.column: column.since for column in detect(reference, current, POLICY).columns}["f3"] == "2024-02-23"
 
 
+def test_a_drift_that_goes_on_began_with_the_check_that_saw_it_first() -> None:
+    world = market(56, rho=0.5)
+    current = cut(world, 51, 56)
+    current["f3"] += 4
+    report = compare(learn(cut(world, 0, 51), POLICY), current, as_of=AS_OF, earlier={"f3": "2024-01-30"})
+    assert report.since == "2024-01-30"
+
+
 def test_a_wilder_column_is_found_though_its_mean_stays() -> None:
     world = market(56, rho=0.5)
     reference, current = cut(world, 0, 51), cut(world, 51, 56)
@@ -101,6 +109,7 @@ def test_a_correlation_that_turns_is_found_though_no_column_moves() -> None:
     report = detect(reference, current, POLICY)
     assert report.over
     assert report.metrics["pair"] > 1
+    assert report.pair == ("f0", "f1")
     assert named(report) == set()
 
 
