@@ -23,8 +23,9 @@ Index = np.ndarray[Any, np.dtype[np.int64]]
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
-#: A level that rests on fewer independent days is watched in differences.
-LEAST_INDEPENDENT = 6.0
+#: A level that rests on fewer independent days, or on less than a quarter of a short reference's, is watched in
+#: differences.
+LEAST_INDEPENDENT, LEAST_SHARE = 8.0, 0.25
 #: Days with fewer rows than this share of the usual number do not count.
 WHOLE_DAY = 0.5
 #: Missing values up to this share are never an alarm by themselves.
@@ -106,7 +107,7 @@ def _see(name: str, reference: pd.DataFrame, rows: Rows, whole: Flags, rules: Dr
     level = np.where(whole & (counts > 0), total / np.maximum(counts, 1), np.nan)
     if not differenced:
         _, phi, _ = wander.persistence(level[:, None])
-        least = min(LEAST_INDEPENDENT, rows.days / 5)
+        least = min(LEAST_INDEPENDENT, LEAST_SHARE * rows.days)
         if float(limits.independent_days(int(whole.sum()), phi)[0]) < least:
             # A constant step from row to row leaves nothing but the level.
             changed = _see(name, reference, rows, whole, rules, differenced=True)

@@ -253,8 +253,8 @@ def test_no_current_rows_say_nothing() -> None:
 
 
 def test_one_column_and_one_symbol_are_enough() -> None:
-    world = market(30, columns=1).query("symbol == 'S0'").drop(columns="symbol")
-    report = detect(world.iloc[:600], world.iloc[600:].assign(f0=world["f0"] + 12), POLICY)
+    world = market(30, columns=1, rho=0.5).query("symbol == 'S0'").drop(columns="symbol")
+    report = detect(world.iloc[:600], world.iloc[600:].assign(f0=world["f0"] + 6), POLICY)
     assert named(report) == {"f0"}
 
 
