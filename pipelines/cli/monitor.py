@@ -85,10 +85,11 @@ def kinds(report: DriftReport) -> list[dict[str, Any]]:
     found = []
     for kind, (what, now, then) in figures.items():
         strength, since = words.strength(report, kind), words.since(report, kind)
-        found.append({"kind": words.NAMES[kind], "verdict": "ALARM" if words.NAMES[kind] in on else "quiet",
+        alarm = words.NAMES[kind] in on
+        found.append({"kind": words.NAMES[kind], "verdict": "ALARM" if alarm else "quiet",
                       "of": what, "now": words.number(report, now), "promised": words.number(report, then),
                       "evidence": f"{strength:.0%} of the limit" if strength == strength else "too little",
-                      "change most likely since": f"{since:%Y-%m-%d}" if since else None})
+                      "since about": f"{since:%Y-%m-%d}" if since and alarm else None})
     return found
 
 

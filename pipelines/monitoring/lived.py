@@ -59,8 +59,7 @@ def _bins(line: Line, version: int, since: datetime, edges: Array, as_of: dateti
     rows = _rows(line.name, version, since, as_of).order_by(None).subquery()
     place = func.floor(func.extract("epoch", rows.c.event_time + line.bar - since)
                        / (block_length(line) / DAY * 86_400)).cast(Integer).label("block")
-    bin_ = func.width_bucket(rows.c.probability, literal([float(edge) for edge in edges], ARRAY(Float))) if len(
-        edges) else literal(0)
-    number = type_coerce(bin_, Integer).label("bin")
+    bounds = [float(edge) for edge in edges] or [0.5]  # without a reference nobody looks
+    number = type_coerce(func.width_bucket(rows.c.probability, literal(bounds, ARRAY(Float))), Integer).label("bin")
     counted: Any = select(place, number, func.count().label("rows"))
     return counted.group_by(place, number).order_by(place, number)  # type: ignore[no-any-return]

@@ -71,7 +71,7 @@ def _kinds(report: DriftReport) -> str:
         before = {"performance": "loss_reference"}.get(kind, f"{current}_reference")
         evidence = "too little" if math.isnan(told) else f"{told:.0%} of the limit"
         rows.append((words.NAMES[kind], f"{words.number(report, current)} (was {words.number(report, before)}); "
-                     f"evidence {evidence}", f"{begun:%Y-%m-%d}" if begun else ""))
+                     f"evidence {evidence}", f"{begun:%Y-%m-%d}" if begun and words.NAMES[kind] in on else ""))
     cells = "".join(f"<tr><td>{name}</td><td>{_state(name in on, 'ALARM', 'quiet')}</td><td>{escape(what)}</td>"
                     f"<td>{begun}</td></tr>" for name, what, begun in rows)
     return ("<h2>Verdict</h2><table class='kinds'><tr><th>kind</th><th>verdict</th><th>found</th>"

@@ -53,7 +53,8 @@ def overview(path: Path, columns: Sequence[ColumnDrift], when: str) -> Path:
                   color=[LIMIT if found.drifted else CURRENT for found in shown])
         axes.axvline(1, color="black", lw=0.8, ls=":")
         axes.set_xlabel("distance to the training reference, as a multiple of the column's own limit (dotted: 1)")
-    return picture(path, f"How far the columns have moved, {when}", paint, (7.2, 1.2 + 0.24 * len(shown)), LABELS)
+    size = 7.2, max(3.4, 1.2 + 0.24 * len(shown))
+    return picture(path, f"How far the columns have moved, {when}", paint, size, LABELS)
 
 
 def column(path: Path, found: ColumnDrift, reference: pd.DataFrame, current: pd.DataFrame, unit: str) -> Path:
@@ -111,7 +112,7 @@ def losses(path: Path, report: DriftReport, promised: Promise, lived: Lived) -> 
         axes.legend(fontsize=7)
         axes.tick_params(axis="x", labelrotation=15)
     told = words.strength(report, "performance")
-    share = "too little to test" if math.isnan(told) else f"evidence of a rise {told:.0%} of what raises an alarm"
+    share = "too little to test" if math.isnan(told) else f"evidence of a rise {told:.0%} of the alarm's limit"
     return picture(path, f"Losses of champion v{report.champion_version}: {share}", paint, (7.4, 4.0), 0.1)
 
 
@@ -129,7 +130,7 @@ def probabilities(path: Path, report: DriftReport, promised: Promise, lived: Liv
         axes.set(xlabel="P(y = 1)", ylabel="density")
         axes.legend(fontsize=7)
     told = words.strength(report, "prediction")
-    share = "too little to test" if math.isnan(told) else f"evidence of a change {told:.0%} of what raises an alarm"
+    share = "too little to test" if math.isnan(told) else f"evidence of a change {told:.0%} of its limit"
     return picture(path, f"What the champion says, {span(lived.recent)}: {share}", paint, (7.4, 4.0), 0.1)
 
 

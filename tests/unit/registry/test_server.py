@@ -66,6 +66,11 @@ def test_pages_versions_and_refusals(tracked: World, tmp_path: Path) -> None:
         registry.log_page(candidate.run_id, "drift/2024-01-25T0000.html", text)
     path = connect(tracked.settings).download_artifacts(candidate.run_id, "drift/2024-01-25T0000.html", str(tmp_path))
     assert Path(path).read_text(encoding="utf-8") == "<html>two</html>"
+    registry.log_files(candidate.run_id, "drift/2024-01-25T0000", {"one.png": b"\x89PNG", "two.png": b"2"})
+    registry.log_files(candidate.run_id, "drift/2024-01-25T0000", {"two.png": b"3"})
+    registry.log_files(candidate.run_id, "drift/none", {})
+    held = Path(connect(tracked.settings).download_artifacts(candidate.run_id, "drift/2024-01-25T0000", str(tmp_path)))
+    assert {path.name: path.read_bytes() for path in held.iterdir()} == {"one.png": b"\x89PNG", "two.png": b"3"}
     (version,) = registry.versions(tracked.line).values()
     assert version == registry.version(tracked.line, 1)
     assert (version.version, version.run_id, version.description) == (1, candidate.run_id, "# Card")
