@@ -15,6 +15,8 @@ DEEP := $(VENV)/.deep-$(shell cat requirements-deep.lock requirements.lock pypro
 
 DATA ?=
 REPS ?= 1000
+LINES ?= 8
+WORKERS ?= 2
 SCENARIO ?=
 MANIFEST ?= $(if $(DATA),$(if $(wildcard $(DATA)/source.toml),$(DATA)/source.toml,tests/data/shared.toml))
 
@@ -24,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # On shared cores several OpenMP threads per process make a fit slower, not faster: parallelism is by process.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help setup deep demo test lint bench qlib-env up down status lock format calibrate
+.PHONY: help setup deep demo test lint bench qlib-env up down status lock format calibrate calibrate-drift
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -85,6 +87,11 @@ qlib-env: setup ## Microsoft qlib in .bench/qlib, beside which benches measure
 
 calibrate: setup ## Error rates of the gate (REPS=1000; SCENARIO='null_* real_*' for some)
 	@$(BIN)/python -m infra.calibrate gate --reps $(REPS) $(foreach name,$(SCENARIO),--scenario '$(name)')
+
+calibrate-drift: setup ## Error rates of drift alarms, into their page (LINES=8; WORKERS=2; SCENARIO='null_*' for some; DATA=dir for real bars)
+	@$(if $(DATA),TIDEMARK_DATA_DIR='$(DATA)' TIDEMARK_MANIFEST='$(MANIFEST)') $(BIN)/tidemark calibrate drift \
+		--reps $(LINES) --workers $(WORKERS) --page docs/drift-calibration.md \
+		$(foreach name,$(or $(SCENARIO),$(if $(DATA),*)),--scenario '$(name)')
 
 format: setup ## Sort imports and mend what ruff can mend
 	@$(BIN)/ruff check --fix .

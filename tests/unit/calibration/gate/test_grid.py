@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.calibration import scenarios
-from pipelines.calibration.grid import draw, evidence_of
-from pipelines.calibration.outcome import generator, wilson
-from pipelines.calibration.returns import World
+from pipelines.calibration.gate import scenarios
+from pipelines.calibration.gate.grid import draw, evidence_of
+from pipelines.calibration.gate.returns import World
+from pipelines.calibration.scenario import generator, wilson
 from pipelines.gate.comparison import CANDIDATE
 from pipelines.gate.rules import CHAMPION
 

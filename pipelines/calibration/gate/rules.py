@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from pipelines.calibration.returns import DAYS_PER_YEAR
+from pipelines.calibration.gate.returns import DAYS_PER_YEAR
 from pipelines.validation.backtest.returns import figures
 from pipelines.validation.significance import deflated_sharpe, spa
 from pipelines.validation.significance.forecast import diebold_mariano_of

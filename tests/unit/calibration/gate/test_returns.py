@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.calibration.returns import DAILY_VOLATILITY, DAYS_PER_YEAR, World, simulate
+from pipelines.calibration.gate.returns import DAILY_VOLATILITY, DAYS_PER_YEAR, World, simulate
 
 LONG = 60_000
 

@@ -15,9 +15,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from pipelines.calibration.outcome import Outcome, Outcomes, Scenario, repeated
-from pipelines.calibration.returns import World, simulate
-from pipelines.calibration.rules import RULES
+from pipelines.calibration.gate.outcome import Outcome, Outcomes, Scenario
+from pipelines.calibration.gate.returns import World, simulate
+from pipelines.calibration.gate.rules import RULES
+from pipelines.calibration.scenario import repeated
 from pipelines.contracts.line import Gate
 from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.records import Evidence

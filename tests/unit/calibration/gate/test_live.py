@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipelines.calibration.live import SPREAD, differences, duel, year
-from pipelines.calibration.trainings import LINE
+from pipelines.calibration.gate.live import SPREAD, differences, duel, year
+from pipelines.calibration.gate.trainings import LINE
 from pipelines.contracts.records import Purpose
 from pipelines.gate import sequential
 

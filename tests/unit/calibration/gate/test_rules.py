@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.calibration.rules import RULES
+from pipelines.calibration.gate.rules import RULES
 
 DAYS = pd.date_range("2020-01-01", periods=504, freq="D", tz="UTC")
 

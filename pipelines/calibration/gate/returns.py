@@ -10,16 +10,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.signal import lfilter
 
+from pipelines.calibration.noise import autoregressive, garch
 from pipelines.contracts.ports import FloatArray
 
 Noise = Literal["white", "ar", "garch"]
 DAYS_PER_YEAR = 252
 DAILY_VOLATILITY = 0.01
-_BURN_IN = 300
-#: GARCH(1,1) with Student-t shocks, as of a daily equity index: persistent, and with heavy tails.
-_ALPHA, _BETA, _FREEDOM = 0.08, 0.90, 5.0
 
 
 @dataclass(frozen=True)
@@ -75,12 +72,5 @@ def _noise(world: World, rng: np.random.Generator, columns: int) -> FloatArray:
     if world.noise == "white":
         return rng.standard_normal((world.periods, columns))
     if world.noise == "ar":
-        shocks = rng.standard_normal((world.periods + _BURN_IN, columns)) * np.sqrt(1 - world.memory**2)
-        walked: FloatArray = np.asarray(lfilter([1.0], [1.0, -world.memory], shocks, axis=0))[_BURN_IN:]
-        return walked
-    shocks = rng.standard_t(_FREEDOM, (world.periods + _BURN_IN, columns)) * np.sqrt(1 - 2 / _FREEDOM)
-    variance, state = np.empty(len(shocks)), 1.0
-    for day, news in enumerate(shocks[:, 0] ** 2):
-        variance[day] = state
-        state = 1 - _ALPHA - _BETA + (_ALPHA * min(news, 20.0) + _BETA) * state
-    return np.asarray((shocks * np.sqrt(variance)[:, None])[_BURN_IN:])
+        return autoregressive(rng, world.periods, columns, world.memory)
+    return garch(rng, world.periods, columns)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from pipelines.calibration import Outcome, Scenario, measure, wilson
-from pipelines.calibration.outcome import generator, repeated
+from pipelines.calibration.gate import Outcome, Scenario, measure
+from pipelines.calibration.scenario import generator, repeated, wilson
 from pipelines.errors import ContractError
 
 

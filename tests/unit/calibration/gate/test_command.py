@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines import cli
-from pipelines.calibration import scenarios
+from pipelines.calibration.gate import scenarios
 from pipelines.errors import ConfigError
 
 

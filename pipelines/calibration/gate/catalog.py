@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from fnmatch import fnmatchcase
 
-from pipelines.calibration import grid, live, trainings
-from pipelines.calibration.outcome import Scenario
-from pipelines.errors import ConfigError
+from pipelines.calibration import scenario as machinery
+from pipelines.calibration.gate import grid, live, trainings
+from pipelines.calibration.gate.outcome import Scenario
 
 FAMILIES: tuple[Callable[[], Iterator[Scenario]], ...] = (
     grid.scenarios,
@@ -27,10 +26,4 @@ def select(patterns: Sequence[str]) -> list[Scenario]:
     Raises:
         ConfigError: a pattern that fits none.
     """
-    known = scenarios()
-    if not patterns:
-        return [scenario for scenario in known.values() if not scenario.needs_database]
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in known):
-            raise ConfigError(f"no scenario fits {pattern!r}; there are: {', '.join(known)}")
-    return [scenario for name, scenario in known.items() if any(fnmatchcase(name, item) for item in patterns)]
+    return machinery.select(scenarios(), patterns)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pipelines.calibration.outcome import Outcome, Outcomes, Scenario
+from pipelines.calibration.gate.outcome import Outcome, Outcomes, Scenario
 from pipelines.config import Simulator
 from pipelines.contracts.line import Features as Groups
 from pipelines.contracts.line import Gate, Line, Search, Target, WalkForward
@@ -29,7 +29,7 @@ from pipelines.contracts.records import Outcome as Answer
 from pipelines.errors import ContractError
 
 if TYPE_CHECKING:
-    from pipelines.calibration.workshop import Workshop
+    from pipelines.calibration.gate.workshop import Workshop
     from pipelines.training.families.base import Fitted
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -11,9 +11,9 @@ import psycopg2
 import pytest
 
 from infra.local.postgres import EmbeddedPostgres
-from pipelines.calibration import measure, scenarios, trainings
-from pipelines.calibration.trainings import LAG, LINE, START, STEP, WARM_UP, evidence_of, shuffled, train
-from pipelines.calibration.workshop import open_workshop
+from pipelines.calibration.gate import measure, scenarios, trainings
+from pipelines.calibration.gate.trainings import LAG, LINE, START, STEP, WARM_UP, evidence_of, shuffled, train
+from pipelines.calibration.gate.workshop import open_workshop
 from pipelines.config import Simulator
 from pipelines.errors import ContractError
 from pipelines.gate.rules import CHAMPION

@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
 
-from pipelines.calibration.outcome import Outcome, Scenario, repeated
-from pipelines.calibration.trainings import LINE
+from pipelines.calibration.gate.outcome import Outcome, Scenario
+from pipelines.calibration.gate.trainings import LINE
+from pipelines.calibration.scenario import repeated
 from pipelines.contracts.ports import FloatArray
 from pipelines.contracts.records import Purpose, Step
 from pipelines.gate import sequential
