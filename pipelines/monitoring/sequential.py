@@ -75,14 +75,12 @@ class Watch:
         threshold: logarithm of the value that raises the alarm.
         alarm: whether the alarm is on after the last block.
         change: place of the live block with which the change most likely began; None while nothing is compared.
-        path: (at most ``MEMORY``,) the statistic after each of the last blocks.
     """
 
     statistic: float
     threshold: float
     alarm: bool
     change: int | None
-    path: Array
 
 
 def watch(questions: Sequence[Question], arl: float) -> Watch:
@@ -94,15 +92,18 @@ def watch(questions: Sequence[Question], arl: float) -> Watch:
     """
     live = min((len(question.current) for question in questions), default=0)
     threshold = math.log(arl)
-    ends = range(max(0, live - MEMORY) + 1, live + 1)
-    seen = [ratios(questions, end) for end in ends]
-    path = np.array([_log_sum(found, 0) if len(found) else -math.inf for found in seen], dtype=np.float64)
-    alarm = False
-    for value in path:
-        alarm = bool(value >= threshold or (alarm and value > threshold + math.log(RELEASE)))
-    last = seen[-1] if seen else np.empty(0)
-    return Watch(float(path[-1]) if live else -math.inf, threshold, alarm,
-                 live - len(last) + int(np.argmax(last)) if len(last) else None, path)
+    last = ratios(questions, live) if live else np.empty(0)
+    statistic, released = _sum(last), threshold + math.log(RELEASE)
+    value, end = statistic, live
+    while released < value < threshold and end > max(1, live - MEMORY + 1):  # in between, the last clear word holds
+        end -= 1
+        value = _sum(ratios(questions, end))
+    return Watch(statistic, threshold, value >= threshold,
+                 live - len(last) + int(np.argmax(last)) if len(last) else None)
+
+
+def _sum(found: Array) -> float:
+    return float(_log_sum(found, 0)) if len(found) else -math.inf
 
 
 def ratios(questions: Sequence[Question], end: int) -> Array:

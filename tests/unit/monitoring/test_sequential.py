@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import integrate, signal, stats
 
 from pipelines.monitoring import blocks, sequential
@@ -58,9 +60,9 @@ def test_scale_and_place_do_not_matter() -> None:
     then, now = rng.standard_normal(9), rng.standard_normal(6) + 0.5
     one = watch([Question(then, now)], ARL)
     other = watch([Question(1e-6 * then + 3, 1e-6 * now + 3)], ARL)
-    assert other.path == pytest.approx(one.path, abs=1e-4)
+    assert other.statistic == pytest.approx(one.statistic, abs=1e-4)
     mirrored = watch([Question(-then, -now, "both")], ARL)
-    assert mirrored.path == pytest.approx(watch([Question(then, now, "both")], ARL).path)
+    assert mirrored.statistic == pytest.approx(watch([Question(then, now, "both")], ARL).statistic)
 
 
 def test_only_a_rise_counts_where_only_a_rise_is_asked_for() -> None:
@@ -78,6 +80,18 @@ def test_the_begin_of_a_change_is_found() -> None:
     assert found.alarm
     assert found.change is not None
     assert abs(found.change - 18) <= 1
+
+
+@given(st.integers(0, 10_000), st.floats(-1, 1.5), st.integers(1, 45))
+def test_in_between_the_last_clear_word_holds(seed: int, shift: float, live: int) -> None:
+    """The rule block by block, from the beginning of what is remembered."""
+    rng = np.random.default_rng(seed)
+    asked = [Question(rng.standard_normal(9), rng.standard_normal(live) + shift * (np.arange(live) < 12))]
+    alarm = False
+    for end in range(max(0, live - sequential.MEMORY) + 1, live + 1):
+        value = watch([Question(asked[0].reference, asked[0].current[:end])], 5.0).statistic
+        alarm = value >= math.log(5) or (alarm and value > math.log(5 * sequential.RELEASE))
+    assert watch(asked, 5.0).alarm == alarm
 
 
 def test_an_alarm_goes_off_when_the_harm_is_long_over() -> None:
