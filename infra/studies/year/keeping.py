@@ -26,7 +26,8 @@ def keep(settings: Settings, result: Result) -> str:
     client, url = connect(settings), settings.require("mlflow_url")
     with vendor_errors(url):
         found = client.get_experiment_by_name(EXPERIMENT)
-        experiment = found.experiment_id if found is not None else client.create_experiment(EXPERIMENT)
+        experiment = found.experiment_id if found is not None else client.create_experiment(
+            EXPERIMENT, artifact_location=_beside(url))
         made = client.create_run(experiment, run_name=f"year of seed {result.seed}", tags={
             "tidemark.kind": "study", "mlflow.source.name": "python -m infra.studies.year"})
         run, started = made.info.run_id, int(made.info.start_time)
@@ -50,6 +51,12 @@ def keep(settings: Settings, result: Result) -> str:
             client.log_artifacts(run, directory)
         client.set_terminated(run, "FINISHED")
     return str(run)
+
+
+def _beside(url: str) -> str | None:
+    """Where the artifacts of a store in a file lie: beside it, not in the working directory. A server knows itself."""
+    file = url.removeprefix("sqlite:///")
+    return None if file == url else Path(file).absolute().with_suffix(".artifacts").as_uri()
 
 
 def _slug(arm: str) -> str:
