@@ -44,22 +44,23 @@ ROWS: tuple[tuple[str, str, str, tuple[str, str] | None, Mapping[str, Any]], ...
 def draw(result: Result, path: Path) -> Path:
     """Write the picture of a year; the ending of ``path`` says in which format (SVG keeps its text as text)."""
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "tidemark", "font.size": 9,
-                         "font.family": "DejaVu Sans", "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(10.4, 8.4))
+                         "font.family": ["DejaVu Sans", "sans-serif"], "axes.spines.top": False,
+                         "axes.spines.right": False}):
+        figure = Figure(figsize=(10.4, 8.6))
         live, strip, total = figure.subplots(3, 1, sharex=True, height_ratios=(3.0, 1.9, 2.4))
-        figure.subplots_adjust(left=0.155, right=0.985, top=0.885, bottom=0.05, hspace=0.17)
+        figure.subplots_adjust(left=0.155, right=0.985, top=0.89, bottom=0.12, hspace=0.14)
         for axes in (live, strip, total):
             _shade(axes, result)
         _live(live, result)
         _strip(strip, result)
         _total(total, result)
         span = result.calendar.year
-        total.set_xlim(span.start, span.end)
+        total.set_xlim(span.start - timedelta(days=2), span.end + timedelta(days=1))
         total.xaxis.set_major_locator(mdates.MonthLocator())
         total.xaxis.set_major_formatter(mdates.DateFormatter("%b"))
-        figure.text(0.012, 0.968, "A year of one line: kept by Tidemark, and by three simpler rules",
-                    fontsize=13.5, fontweight="bold")
-        figure.text(0.012, 0.944, "Simulated market, daily checks, weekly schedule; two regime shifts, and an edge "
+        figure.text(0.012, 0.971, "A year of one line: kept by Tidemark, and by three simpler rules",
+                    fontsize=14, fontweight="bold")
+        figure.text(0.012, 0.946, "Simulated market, daily checks, weekly schedule; two regime shifts, and an edge "
                     f"that dies without a sign in the inputs (seed {result.seed})", fontsize=9, color="#555555")
         figure.savefig(path, dpi=110, metadata={"Date": None} if path.suffix == ".svg" else None)
     return path
@@ -98,7 +99,8 @@ def _live(axes: Any, result: Result) -> None:
     for regime, span in result.calendar.spans.items():
         axes.text(_middle(span), 0.985, CAPTIONS[regime], transform=axes.get_xaxis_transform(), ha="center", va="top",
                   fontsize=8.5, color="#444444", style="italic")
-    axes.legend(loc="lower left", fontsize=8, ncols=1, frameon=True, framealpha=0.85, edgecolor="none")
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.19, 1.0), fontsize=8.5, ncols=5, frameon=False, columnspacing=1.4,
+                handlelength=1.8)
 
 
 def _strip(axes: Any, result: Result) -> None:
@@ -114,13 +116,14 @@ def _total(axes: Any, result: Result) -> None:
     saved, table = scoring.daily(result.frame), result.table()
     summed = (24 * saved).cumsum()  # nats an hourly forecast of one coin: per day, times 24
     for name, style in STYLE.items():
-        label = f"{_named(name)}: {table['of_oracle'][name]:.0%} of it" if name != ORACLE else "the oracle"
-        if name != ORACLE:
-            label += f", {_counted(int(table['trainings'][name]))}"
+        label = "oracle: 100%" if name == ORACLE else (
+            f"{_named(name)}: {table['of_oracle'][name]:.0%}, {_counted(int(table['trainings'][name]))}")
         axes.plot(summed.index + timedelta(days=1), summed[name], label=label, **style)
     axes.axhline(0, color="black", lw=0.8)
     axes.set_ylabel("saved since January\n(nats per coin)")
-    axes.legend(loc="upper left", fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
+    axes.legend(loc="upper left", bbox_to_anchor=(-0.19, -0.1), fontsize=8.5, ncols=3, frameon=False,
+                columnspacing=1.6, handlelength=1.8, title_fontsize=8.5, alignment="left",
+                title="Share of what the oracle saves, and trainings that it took:")
 
 
 def _counted(trainings: int) -> str:
@@ -128,8 +131,8 @@ def _counted(trainings: int) -> str:
 
 
 def _named(name: str) -> str:
-    return {ORACLE: "oracle (knows the planted edge)", POLICY: "policy, gate and rollback", NEVER: "never retrained",
-            NEWEST: "every week, the newest serves", BETTER: "every week, if the metric is better"}[name]
+    return {ORACLE: "oracle (knows the edge)", POLICY: "policy and gate", NEVER: "never retrained",
+            NEWEST: "weekly, the newest", BETTER: "weekly, if the metric is better"}[name]
 
 
 def _middle(span: Window) -> Any:

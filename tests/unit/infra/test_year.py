@@ -130,8 +130,8 @@ def test_the_figure_tells_what_it_shows(result: study.Result, tmp_path: Path) ->
     told = " | ".join("".join(node.itertext()) for node in ElementTree.parse(picture).iter()
                       if node.tag.endswith("}text"))
     assert "A year of one line" in told
-    for caption in ("policy, gate and rollback", "never retrained: ", "every week, the newest serves: ",
-                    "every week, if the metric is better: ", "oracle (knows the planted edge)", "1 training",
+    for caption in ("policy and gate: ", "never retrained: ", "weekly, the newest: ",
+                    "weekly, if the metric is better: ", "oracle (knows the edge)", "1 training",
                     "2 trainings", f"promoted ({len(drawing.marks_of(result, 'promoted'))})"):
         assert caption in told
     assert drawing.draw(result, tmp_path / "year.png").read_bytes().startswith(b"\x89PNG")
