@@ -254,6 +254,14 @@ def test_a_line_that_does_not_exist_is_wrong_usage(run: Run, monkeypatch: pytest
 
 def test_a_person_asks_is_refused_and_forces_and_the_list_says_what_it_cost(run: Run, trained: Any) -> None:
     """Last in this file: what it leaves open, a training would serve."""
+    from pipelines.contracts.records import RequestState
+    from pipelines.store import Warehouse, ledger
+
+    store = Warehouse.from_settings(config.settings())
+    with store.begin() as connection:  # what others in this file have given back
+        for item in ledger.requests(connection, LINE, states={RequestState.PENDING}):
+            ledger.finish_request(connection, item.id, RequestState.FAILED, at=END)
+    store.close()
     run("gate", LINE)
     _, rows = run("retrain", "list", LINE)
     first = rows[0]
