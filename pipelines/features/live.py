@@ -65,8 +65,9 @@ class LiveRows:
         line.require_bars("build a live row of")
         groups, self._warehouse, self._line = catalog.of(line), warehouse, line
         of_bars = [group for group in groups if group.from_bars is not None]
-        self._alone = [part for group in of_bars if not group.across_symbols for part in _parts(group)]
-        self._across = [group for group in of_bars if group.across_symbols]
+        self._alone = [(part, catalog.lookback([part])) for group in of_bars if not group.across_symbols
+                       for part in _parts(group)]
+        self._across = [(group, catalog.lookback([group])) for group in of_bars if group.across_symbols]
         self._of_rows = [group.from_rows for group in groups if group.from_rows is not None]
         self._lookback = catalog.lookback(of_bars) if of_bars else 0
         features = catalog.features(groups)
@@ -95,7 +96,7 @@ class LiveRows:
             values = self._of_bars(self._alone, own, 1, 0, opened // HOUR_US)
             if self._across:
                 # Fewer bars of the others: what looks across looks back less than a month.
-                reach = catalog.lookback(self._across)
+                reach = max(reach for _, reach in self._across)
                 known = self._versions(connection, symbols, reach, at, _EPOCH + decided * _US)
                 values |= self._of_bars(self._across, known, len(symbols), place, opened // HOUR_US)
             times = [pd.Timestamp(at_us, unit="us", tz="UTC").as_unit("us") for at_us in (opened, decided)]
@@ -141,11 +142,13 @@ class LiveRows:
         return found
 
     @staticmethod
-    def _of_bars(groups: Sequence[Group], known: Versions, symbols: int, place: int, newest: int) -> dict[str, Any]:
-        """The last values of bar features at ``place`` among the symbols, from the versions that were known."""
+    def _of_bars(groups: Sequence[tuple[Group, int]], known: Versions, symbols: int, place: int,
+                 newest: int) -> dict[str, Any]:
+        """The last values of bar features at ``place`` among the symbols, from the versions that were
+        known. Groups come with their look-backs."""
         if not groups:
             return {}
-        lookback = catalog.lookback(groups)
+        lookback = max(reach for _, reach in groups)
         first = newest - lookback
         known = known[(known["event_time"] >= first * HOUR_US) & (known["event_time"] <= newest * HOUR_US)]
         state = np.full((len(view.FIELDS), lookback + 1, symbols), np.nan)
@@ -154,8 +157,8 @@ class LiveRows:
             state[number][cell] = known[field]  # of several versions the last one stays
         values: dict[str, Any] = {}
         with np.errstate(all="ignore"):  # missing bars are NaN, and a NaN is the right answer to them
-            for group in groups:
-                rest = lookback - catalog.lookback([group])  # a group does not pay for what others look back
+            for group, reach in groups:
+                rest = lookback - reach  # a group does not pay for what others look back
                 opens, high, low, close, volume = np.ascontiguousarray(state[:, rest:])
                 bars = Bars(opens, high, low, close, volume, first + rest)
                 values.update({name: value[-1, place] for name, value in group.on_bars(bars).items()})

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import (
     BigInteger,
-    Column,
     ColumnElement,
     Connection,
     DateTime,
@@ -120,7 +119,7 @@ def series(connection: Connection, kind: Kind, names: Sequence[str], *, start: d
                     f"WHERE {by} = ANY(%(names)s::text[]) {condition}AND event_time >= %(start)s "
                     "AND available_at <= %(as_of)s",
         {"names": list(names), "interval": interval, "start": start, "as_of": as_of},
-        {"place": Column("place", Integer), **{name: table.c[name] for name in columns}})
+        {"place": Integer(), **{name: table.c[name].type for name in columns}})
     found["place"] -= 1
     return found[np.lexsort((found["revision"], found["available_at"]))]
 
@@ -152,7 +151,7 @@ def trade_log(connection: Connection, *, markets: Sequence[str], sources: Sequen
         connection, f"SELECT {', '.join(expression for expression, _ in fields.values())} FROM {trades.fullname} "
                     "WHERE available_at <= %(as_of)s",
         {"markets": list(markets), "sources": list(sources), "as_of": as_of},
-        {name: Column(name, kind) for name, (_, kind) in fields.items()})
+        {name: kind for name, (_, kind) in fields.items()})
     for name in ("market", "source"):
         found[name] -= 1
     return found[np.lexsort((found["trade"], found["revision"], found["known"]))]

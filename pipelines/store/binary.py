@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import BigInteger, Boolean, Column, Connection, DateTime, Double, Integer
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
 
 from pipelines.errors import StoreError
 
@@ -78,7 +79,7 @@ def encode(rows: pa.Table, columns: Sequence[Column[Any]]) -> bytes:
 
 
 def fetch(connection: Connection, statement: str, values: Mapping[str, object],
-          fields: Mapping[str, Column[Any]]) -> np.ndarray[Any, Any]:
+          fields: Mapping[str, TypeEngine[Any]]) -> np.ndarray[Any, Any]:
     """The rows of a SELECT (with ``%(name)s`` for ``values``) of numbers and times, see ``decode``: without a frame,
     for who needs few rows in milliseconds.
 
@@ -92,7 +93,7 @@ def fetch(connection: Connection, statement: str, values: Mapping[str, object],
     return decode(stream.getvalue(), fields)
 
 
-def decode(stream: bytes, fields: Mapping[str, Column[Any]]) -> np.ndarray[Any, Any]:
+def decode(stream: bytes, fields: Mapping[str, TypeEngine[Any]]) -> np.ndarray[Any, Any]:
     """The rows of a ``COPY … TO STDOUT`` in this format whose fields are numbers and times without nulls.
 
     Returns:
@@ -101,7 +102,7 @@ def decode(stream: bytes, fields: Mapping[str, Column[Any]]) -> np.ndarray[Any, 
     Raises:
         StoreError: a field of another width or a null.
     """
-    wire = [(name, _WIRE[type(column.type)]) for name, column in fields.items()]
+    wire = [(name, _WIRE[type(kind)]) for name, kind in fields.items()]
     row = np.dtype([("", ">i2"), *(pair for name, kind in wire for pair in ((f"_{name}", ">i4"), (name, kind)))])
     begin = len(_HEADER)
     end = len(stream) - len(_TRAILER)
@@ -111,10 +112,10 @@ def decode(stream: bytes, fields: Mapping[str, Column[Any]]) -> np.ndarray[Any, 
             (found[f"_{name}"] != row[name].itemsize).any() for name in fields):
         raise StoreError(f"the server sent {', '.join(fields)} with an empty value or in another width; only columns "
                          "that are never null and of one width can be read like this")
-    result = np.empty(rows, [(name, kind.replace(">", "=")) for name, kind in wire])
-    for name, column in fields.items():
+    result = np.empty(rows, [(name, width.replace(">", "=")) for name, width in wire])
+    for name, kind in fields.items():
         result[name] = found[name]
-        if isinstance(column.type, DateTime):
+        if isinstance(kind, DateTime):
             result[name] += _EPOCH
     return result
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Column, Connection, Double, Integer, Select, Table, func, select
+from sqlalchemy import Connection, Double, Integer, Select, Table, func, select
 
 from pipelines.errors import ContractError
 from pipelines.store import binary, frames, tables
@@ -72,8 +72,7 @@ def aggregates(connection: Connection, *, symbols: Sequence[str], windows: Seque
         f'{numbers} FROM {table.fullname} WHERE symbol = ANY(%(symbols)s::text[]) AND "at" = ANY(%(at)s) '
         'AND "window" = ANY(%(windows)s::text[]) AND available_at <= %(as_of)s',
         {"symbols": list(symbols), "windows": list(windows), "at": list(at), "as_of": as_of},
-        {"symbol": Column("symbol", Integer), "window": Column("window", Integer), "at": table.c["at"],
-         **{name: Column(name, Double) for name in columns}})
+        {"symbol": Integer(), "window": Integer(), "at": table.c["at"].type, **{name: Double() for name in columns}})
     for name in ("symbol", "window"):
         found[name] -= 1
     return found

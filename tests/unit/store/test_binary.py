@@ -97,7 +97,7 @@ def test_a_time_before_the_servers_first_is_refused(warehouse: Warehouse) -> Non
 
 
 numbers = st.tuples(st.floats(allow_nan=True), st.integers(-2**31, 2**31 - 1), st.integers(-2**63, 2**63 - 1), times)
-FIELDS = {name: next(column for column in COLUMNS if column.name == name)
+FIELDS = {name: next(column.type for column in COLUMNS if column.name == name)
           for name in ("a_float", "an_int", "a_big", "a_time")}
 
 
