@@ -102,18 +102,19 @@ def tell_apart(reference: pd.DataFrame, current: pd.DataFrame, names: Collection
     rows = Rows.of(reference)
     others = Rows.of(current, rows.step)
     length = _length(others, window_days)
-    disjoint = rows.days // max(length, 1)
+    days = _present(rows).size
+    disjoint = days // max(length, 1)
     if length < 2:
         return _nothing("the current rows cover less than two days, and days are what it is trained and judged on")
     if disjoint < LEAST_WINDOWS:
-        return _nothing(f"the reference spans {rows.days} days; a null from windows of {length} days takes at least "
+        return _nothing(f"the reference holds {days} days; a null from windows of {length} days takes at least "
                         f"{LEAST_WINDOWS * length}; shorten drift.window_days or lengthen walk_forward")
     table = _Table.of(reference, current, rows, others, names, set(differenced), importance or {})
     if table is None:
         return _nothing("no column varies in the reference")
-    starts = np.linspace(0, rows.days - length, windows).round().astype(int)
-    (auc, *null), shares = _separate(table, [_now(rows.days, length, others.days),
-                                             *(_then(rows.days, length, start, others.days) for start in starts)])
+    starts, seen = np.linspace(0, days - length, windows).round().astype(int), _present(others).size
+    (auc, *null), shares = _separate(table, [_now(days, length, seen),
+                                             *(_then(days, length, start, seen) for start in starts)])
     # Of two normal samples with as many standard deviations between them: on this scale the null is nearly normal.
     apart = ndtri(np.clip(null, 1e-6, 1 - 1e-6))
     known = min(windows, disjoint)
@@ -137,10 +138,16 @@ def _nothing(reason: str) -> Told:
     return Told(np.nan, (), np.nan, np.nan, np.nan, False, (), reason=reason)
 
 
+def _present(rows: Rows) -> Index:
+    """Rows of each day that has any; what follows counts such days only."""
+    count = np.bincount(rows.day, minlength=rows.days)
+    return np.asarray(count[count > 0])
+
+
 def _length(rows: Rows, window_days: int) -> int:
     """Whole days of the current rows, at most the window's."""
-    count = np.bincount(rows.day, minlength=rows.days)
-    return int(min((count >= WHOLE_DAY * np.median(count[count > 0])).sum(), window_days)) if rows.days else 0
+    count = _present(rows)
+    return int(min((count >= WHOLE_DAY * np.median(count)).sum(), window_days)) if count.size else 0
 
 
 def _now(days: int, length: int, current: int) -> Index:
@@ -209,7 +216,7 @@ class _Table:
             level = np.column_stack([part[side] for part in parts])
             levels.append(level[order])
             centred.append(np.clip(_centred(level, at), -MOST_SCORE, MOST_SCORE)[order])
-            ends.append(ends[-1][-1] + np.cumsum(np.bincount(at.day, minlength=at.days)))
+            ends.append(ends[-1][-1] + np.cumsum(_present(at)))
         pairs = np.array(np.triu_indices(min(len(kept), PAIRED), 1))
         return cls(kept, np.concatenate(levels), np.concatenate(centred), np.concatenate(ends), pairs)
 
@@ -256,7 +263,7 @@ def _separate(table: _Table, problems: list[Index]) -> tuple[list[float], Array]
     scores = np.full((len(table.level), len(problems)), np.nan)
     for day in range(days):
         wanted = [at for at, labels in enumerate(problems) if labels[day] >= 0]
-        if wanted and counts[day]:
+        if wanted:
             weights = np.column_stack([trained[at][problems[at][day] % FOLDS] for at in wanted])
             scores[table.ends[day]:table.ends[day + 1], wanted] = table.features(day) @ weights
     aucs = [float(np.mean([_auc(*(_of(table, scores[:, at], labels == fold + side) for side in (FOLDS, 0)))
@@ -268,7 +275,7 @@ def _separate(table: _Table, problems: list[Index]) -> tuple[list[float], Array]
 
 def _wanders(counts: Array, sums: Array, labels: Index) -> Array:
     """Variance of the mean of a window about that of the rest, as the rest's days wander, shape (features,)."""
-    days = (labels >= FOLDS) & (counts > 0)
+    days = labels >= FOLDS
     length = int(((labels >= 0) & (labels < FOLDS)).sum())
     return np.asarray(wander.variance_of_means(sums[days] / counts[days, None], length)[-1])
 

@@ -147,7 +147,7 @@ def test_without_enough_days_or_columns_it_says_why() -> None:
     reference, current = world(11)
     day = SYMBOLS * 24
     for told, why in (
-            (tell_apart(reference.iloc[:27 * day], current, names(), WINDOW), "spans 27 days"),
+            (tell_apart(reference.iloc[:27 * day], current, names(), WINDOW), "holds 27 days"),
             (tell_apart(reference, current.iloc[:day], names(), WINDOW), "less than two days"),
             (tell_apart(reference, current.iloc[:0], names(), WINDOW), "less than two days"),
             (tell_apart(reference.assign(f00=1.0), current, ["f00"], WINDOW), "no column varies"),
@@ -157,6 +157,18 @@ def test_without_enough_days_or_columns_it_says_why() -> None:
         assert (told.drifted, told.null, told.columns) == (False, (), ())
         assert room.answered(QUIET, told).metrics["classifier_windows"] == 0
         assert "too few days" in words.classifier(room.answered(QUIET, told))
+
+
+def test_days_without_rows_do_not_count() -> None:
+    reference, current = world(13)
+    day = SYMBOLS * 24
+    some = current.drop(index=range(2 * day, 5 * day)).reset_index(drop=True)
+    told = tell_apart(reference.drop(index=range(9 * day, 12 * day)), some, names(), WINDOW)
+    assert told.days == 4
+    assert not told.drifted
+    assert min(told.auc, *told.null) > 0.3
+    shifted = some.assign(**{name: some[name] + 1.5 for name in names()})
+    assert tell_apart(reference, shifted, names(), WINDOW).drifted
 
 
 def test_missing_values_say_nothing_and_missing_columns_are_found() -> None:
