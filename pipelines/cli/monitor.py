@@ -49,7 +49,8 @@ def document(report: DriftReport, policy: str) -> dict[str, Any]:
 
     found: dict[str, Any] = plain(report)
     return {"verdict": words.verdict(report), "meaning": words.meaning(report), "policy": policy,
-            "performance": words.performance(report), "alarm": report.alarm, **found}
+            "performance": words.performance(report), "classifier": words.classifier(report),
+            "alarm": report.alarm, **found}
 
 
 def tell(report: DriftReport, policy: str, page: bool = False) -> None:
@@ -70,6 +71,8 @@ def tell(report: DriftReport, policy: str, page: bool = False) -> None:
               for row in report.unusual], as_json=False, title="rows to look at")
     for sentence in words.performance(report):
         out.print(sentence, soft_wrap=True, markup=False)
+    if told := words.classifier(report):
+        out.print(told, soft_wrap=True, markup=False)
     if page:
         out.print(f"The page is on the champion's MLflow run: drift/{report.as_of:%Y-%m-%dT%H%M}.html", soft_wrap=True)
 

@@ -275,6 +275,7 @@ class DriftReport:
         impact: share of the model's importance that lies in drifted columns; None where no importance was given.
         unusual: the most unusual current rows, in drifted columns.
         pair: the two columns whose correlation has moved most, where correlations are over their limits.
+        telling: the columns by which a classifier tells the current rows, where it was asked and does.
     """
 
     line: str
@@ -294,6 +295,7 @@ class DriftReport:
     impact: float | None = None
     unusual: tuple[UnusualRow, ...] = ()
     pair: tuple[str, str] | None = None
+    telling: tuple[str, ...] = ()
 
     @property
     def alarm(self) -> bool:

@@ -2,7 +2,7 @@
 
 Reads what is kept of the champion, the rows of the window, predictions and outcomes; writes one row of
 ``ai_trading.drift_reports``, always the same one for the same line and time; and when an alarm begins, or when asked
-to, a page with pictures on the champion's MLflow run.
+to, a page with pictures on the champion's MLflow run and what a classifier tells the window by.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from pipelines.config import Settings
 from pipelines.contracts.line import Line
 from pipelines.contracts.records import Candidate, DriftReport, Promotion
-from pipelines.monitoring import learnt, live, lived
+from pipelines.monitoring import classifier, learnt, live, lived
 from pipelines.monitoring.drift import compare
 from pipelines.monitoring.learnt import Learnt
 from pipelines.monitoring.live import Lived
@@ -70,7 +70,13 @@ def check(warehouse: Warehouse, settings: Settings, line: Line, as_of: datetime,
         return report
     from pipelines.monitoring import show  # Evidently and matplotlib take seconds to import
 
-    shown = show.make(line, report, snapshots.get(warehouse, champion.snapshot_digest), current, known.promise, history)
+    reference = snapshots.get(warehouse, champion.snapshot_digest)
+    if known.norm is not None:
+        report = classifier.answered(report, classifier.tell_apart(
+            reference, current, [column.name for column in known.norm.columns], line.drift.window_days,
+            differenced=[column.name for column in known.norm.columns if column.differenced],
+            importance=known.importance))
+    shown = show.make(line, report, reference, current, known.promise, history)
     _store(warehouse, report, shown.summary)
     show.log(settings, champion.run_id, report, shown)
     return report
@@ -125,7 +131,7 @@ def _earlier(connection: Connection, line: Line, champion: Candidate, as_of: dat
 
 def _store(warehouse: Warehouse, report: DriftReport, evidently: object) -> None:
     told = {"over": float(report.over), "streak": float(report.streak), "since": report.since, "impact": report.impact,
-            "unusual": [asdict(row) for row in report.unusual], "pair": report.pair}
+            "unusual": [asdict(row) for row in report.unusual], "pair": report.pair, "telling": report.telling}
     row = pd.DataFrame([{
         "line": report.line, "as_of": report.as_of, "champion_version": report.champion_version,
         "reference_digest": report.reference_digest, "share": report.share, "data_drift": report.data_drift,

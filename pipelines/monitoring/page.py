@@ -39,7 +39,7 @@ def compose(report: DriftReport, seen: EvidentlyResult | None, pictures: Sequenc
     """
     ours = (f"{STYLE}<div class='tidemark'><h1>Drift of {escape(report.line)}</h1>"
             f"<p class='lead'>{escape(words.verdict(report))}</p><p>{escape(words.meaning(report))}</p>"
-            f"{_kinds(report)}{_columns(report, seen, share)}{_rows(report)}"
+            f"{_kinds(report)}{_classifier(report)}{_columns(report, seen, share)}{_rows(report)}"
             + "".join(f"<p>{escape(told)}</p>" for told in words.performance(report))
             + "".join(_picture(path) for path in pictures)
             + (f"<h2>The same columns in Evidently's report</h2><p>{THEIRS}</p></div>" if seen else "</div>"))
@@ -76,6 +76,11 @@ def _kinds(report: DriftReport) -> str:
                     f"<td>{begun}</td></tr>" for name, what, begun in rows)
     return ("<h2>Verdict</h2><table class='kinds'><tr><th>kind</th><th>verdict</th><th>found</th>"
             f"<th>most likely since</th></tr>{cells}</table>")
+
+
+def _classifier(report: DriftReport) -> str:
+    told = words.classifier(report)
+    return f"<h2>All columns at once</h2><p>{escape(told)}</p>" if told else ""
 
 
 def _columns(report: DriftReport, seen: EvidentlyResult | None, share: float) -> str:

@@ -87,6 +87,20 @@ def performance(report: DriftReport) -> list[str]:
     return told
 
 
+def classifier(report: DriftReport) -> str:
+    """What a classifier tells the window by, in one or two sentences; empty where it was not asked."""
+    windows = value(report, "classifier_windows")
+    if math.isnan(windows):
+        return ""
+    if not windows:
+        return "No classifier could be asked: the reference, or the window, holds too few days."
+    told = (f"A classifier tells the last {value(report, 'classifier_days'):.0f} days from the reference with an AUC "
+            f"of {number(report, 'classifier_auc', 2)}; windows of the reference itself with at most "
+            f"{number(report, 'classifier_highest', 2)} ({windows:.0f} windows; limit "
+            f"{number(report, 'classifier_limit', 2)}).")
+    return f"{told} Most by: {', '.join(report.telling)}." if report.telling else f"{told} That is not unusual."
+
+
 def worst(report: DriftReport, most: int) -> list[ColumnDrift]:
     """The columns furthest beyond their limits, or nearest to them."""
     return sorted(report.columns, key=excess, reverse=True)[:most]

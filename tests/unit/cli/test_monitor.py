@@ -32,6 +32,17 @@ def test_the_verdict_is_the_first_line(capsys: pytest.CaptureFixture[str]) -> No
     assert places == sorted(places)
 
 
+def test_a_classifier_that_was_asked_has_its_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = {"classifier_windows": 8.0, "classifier_auc": 0.83, "classifier_limit": 0.75, "classifier_highest": 0.71,
+             "classifier_days": 7.0}
+    report = replace(QUIET, metrics={**QUIET.metrics, **asked}, telling=("atr_14h",))
+    assert "with an AUC of 0.83" in printed(capsys, metrics=report.metrics, telling=report.telling)
+    found = monitor.document(report, "nothing")
+    assert found["classifier"].endswith("Most by: atr_14h.")
+    assert (found["metrics"]["classifier_auc"], found["metrics"]["classifier_limit"]) == (0.83, 0.75)
+    assert "classifier" not in printed(capsys)
+
+
 def test_without_a_champion_one_line_says_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed(capsys, champion_version=None).count("\n") == 1
 

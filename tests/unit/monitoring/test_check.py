@@ -16,7 +16,7 @@ from pipelines.contracts.records import DriftReport, Outcome
 from pipelines.contracts.window import Window
 from pipelines.errors import TrackingUnavailable
 from pipelines.monitoring import check as room
-from pipelines.monitoring import learnt, lived, show
+from pipelines.monitoring import learnt, lived, show, words
 from pipelines.registry import models, promotion
 from pipelines.serving.batch import predict
 from pipelines.store import blobs, derived, ledger, tables, upsert
@@ -85,6 +85,7 @@ def test_quiet_days_raise_no_alarm(watched: World) -> None:
     assert watched.registry.pages == {}
     row = stored(watched).iloc[-1]
     assert row["evidently"] is None  # nobody asked, and nothing is the matter
+    assert "classifier_windows" not in row["metrics"]
     assert row["reference_digest"] == report.reference_digest
 
 
@@ -121,12 +122,15 @@ def test_an_alarm_puts_a_page_on_the_champions_run(watched: World, monkeypatch: 
     watched.registry.down = False
     watched.registry.files.clear()
     monkeypatch.setattr(show, "make", MAKE)
-    look(watched, 3)
+    report = look(watched, 3)
+    assert report.metrics["classifier_auc"] > report.metrics["classifier_limit"] >= report.metrics["classifier_highest"]
+    assert tuple(stored(watched).iloc[-1]["metrics"]["telling"]) == report.telling != ()
     (new,) = watched.registry.pages.keys() - pages.keys()
     assert new == ("run1", "drift/2024-01-28T0000.html")
     page = watched.registry.pages[new]
     assert "<html" in page[:500]
     assert len(page.encode()) <= show.MOST_BYTES
+    assert words.classifier(report) in page
     assert page.index("DATA DRIFT") < page.index("The same columns in Evidently's report")
     names = {name.rsplit("/")[-1] for run, name in watched.registry.files if name.startswith("drift/2024-01-28T0000/")}
     assert {"columns.png", "losses.png", "probabilities.png"} < names
