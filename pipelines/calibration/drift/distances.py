@@ -13,7 +13,7 @@ from scipy import stats
 
 from pipelines.calibration.drift.track import Flags, Ints
 from pipelines.contracts.ports import FloatArray
-from pipelines.features.jit import kernel
+from pipelines.features.numerics.jit import kernel
 
 #: SciPy's ``ks_2samp`` counts paths exactly for samples up to this size.
 EXACT = 10_000
