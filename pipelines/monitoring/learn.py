@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,9 @@ MISSING_FLOOR = 0.05
 #: Parts of the budget: columns one by one, their levels together, their spreads together, pairs one by one, together.
 #: Least for the spreads, which persist and are shared most of all in markets.
 SINGLE, LEVELS, SPREADS, PAIR, PAIRS = 0.5, 0.15, 0.05, 0.15, 0.15
+#: No mean of a window is taken for more certain than this, in standard deviations of the column, shares of its spread,
+#: or correlation: a column has to move by about a tenth to be an alarm by itself.
+LEAST_ERROR = 0.02
 #: Level at which a column is named when the columns together are over.
 LOOSE = 0.01
 #: Pairs of columns looked at; of more, evenly spaced ones.
@@ -47,7 +50,8 @@ MEAN_ABSOLUTE, WILDEST = 0.798, 0.1
 DRAWS = 500
 
 
-def learn(reference: pd.DataFrame, rules: Drift, *, ignore: Collection[str] = ()) -> Norm:
+def learn(reference: pd.DataFrame, rules: Drift, *, ignore: Collection[str] = (),
+          memory: Mapping[str, float] | None = None) -> Norm:
     """Everything that `compare` needs to know.
 
     Args:
@@ -55,6 +59,8 @@ def learn(reference: pd.DataFrame, rules: Drift, *, ignore: Collection[str] = ()
             there are several, and numeric columns.
         rules: the line's ``[drift]`` table.
         ignore: columns not to look at, such as the calendar, which a window always covers unevenly.
+        memory: column to the days that it looks back on. An event stays in it as long, so that where this is more than
+            a window, the reference holds no more independent days of the column than stretches of that length.
 
     Raises:
         InsufficientData: the reference is too short to slide windows over it.
@@ -70,7 +76,9 @@ def learn(reference: pd.DataFrame, rules: Drift, *, ignore: Collection[str] = ()
     found = [seen for name in names if (seen := _see(name, reference, rows, whole, rules)) is not None]
     if not found:
         return Norm(rules, names, rows.days, rows.step, (), np.inf, np.inf, None)
-    return _judged(found, rows, whole, names, rules)
+    back = np.array([(memory or {}).get(seen.name, 0.0) for seen in found])
+    stretches = np.where(back > rules.window_days, np.maximum(rows.days / np.maximum(back, 1.0), 1.0), np.inf)
+    return _judged(found, rows, whole, names, rules, stretches)
 
 
 def columns_of(frame: pd.DataFrame) -> tuple[str, ...]:
@@ -125,13 +133,14 @@ def _see(name: str, reference: pd.DataFrame, rows: Rows, whole: Flags, rules: Dr
                  np.where(whole, absent, np.nan))
 
 
-def _judged(found: list[_Seen], rows: Rows, whole: Flags, names: tuple[str, ...], rules: Drift) -> Norm:
+def _judged(found: list[_Seen], rows: Rows, whole: Flags, names: tuple[str, ...], rules: Drift,
+            stretches: Array) -> Norm:
     window, check = rules.window_days, rules.false_alarms_per_year / limits.CHECKS_PER_YEAR
     level, spread, lost = (np.column_stack([getattr(seen, part) for seen in found])
                            for part in ("level", "spread", "lost"))
     differenced = np.array([seen.differenced for seen in found])
-    level_variance, level_degrees = _variance(level, window, [differenced, ~differenced])
-    spread_variance, spread_degrees = _variance(spread, window, [np.ones(len(found), dtype=bool)])
+    level_variance, level_degrees = _variance(level, window, [differenced, ~differenced], stretches)
+    spread_variance, spread_degrees = _variance(spread, window, [np.ones(len(found), dtype=bool)], stretches)
     lost_variance = wander.variance_of_means(lost, window)[-1]
     tests = np.array([2 if rules.method_of(seen.name) == "moments" else 1 for seen in found])
     alone = SINGLE * check / len(found)
@@ -155,11 +164,13 @@ def _judged(found: list[_Seen], rows: Rows, whole: Flags, names: tuple[str, ...]
         rules, names, rows.days, rows.step, columns,
         _breadth(level, level_variance, level_degrees, LEVELS * check, window),
         _breadth(spread, spread_variance, spread_degrees, SPREADS * check, window),
-        _joint(found, rows, whole, check, window))
+        _joint(found, rows, whole, check, window, stretches))
 
 
-def _variance(daily: Array, window: int, groups: list[np.ndarray[Any, Any]]) -> tuple[Array, Array]:
-    """`wander.variance_of_means`, moderated among the columns of each group; and its degrees of freedom."""
+def _variance(daily: Array, window: int, groups: list[np.ndarray[Any, Any]],
+              stretches: Array) -> tuple[Array, Array]:
+    """`wander.variance_of_means`, moderated among the columns of each group; and its degrees of freedom, at most
+    ``stretches`` (columns,): other columns say nothing of events that this one has not had yet."""
     variance = wander.variance_of_means(daily, window)
     degrees = limits.independent_days(len(daily), wander.persistence(daily)[1])
     for group in groups:
@@ -169,7 +180,7 @@ def _variance(daily: Array, window: int, groups: list[np.ndarray[Any, Any]]) -> 
             better, degrees[usable] = limits.moderated(variance[-1, usable], degrees[usable],
                                                        limits.MOST_PRIOR * share)
             variance[:, usable] *= better / variance[-1, usable]
-    return variance, degrees
+    return np.where(variance > 0, np.maximum(variance, LEAST_ERROR ** 2), 0.0), np.minimum(degrees, stretches)
 
 
 def _together(daily: Array, window: int) -> Together:
@@ -224,7 +235,8 @@ def _distance(seen: _Seen, rows: Rows, whole: Flags, alpha: float, degrees: floa
     return Distance(bins, counts, limit, min(loose, limit))
 
 
-def _joint(found: list[_Seen], rows: Rows, whole: Flags, check: float, window: int) -> Joint | None:
+def _joint(found: list[_Seen], rows: Rows, whole: Flags, check: float, window: int,
+           stretches: Array) -> Joint | None:
     if len(found) < 2:
         return None
     pairs = np.column_stack(np.triu_indices(len(found), 1))
@@ -232,7 +244,8 @@ def _joint(found: list[_Seen], rows: Rows, whole: Flags, check: float, window: i
         pairs = pairs[np.linspace(0, len(pairs) - 1, MAX_PAIRS).round().astype(np.int64)]
     daily = daily_correlations(np.column_stack([seen.scores for seen in found]), rows, pairs)
     daily[~whole] = np.nan
-    variance, degrees = _variance(daily, window, [np.ones(len(pairs), dtype=bool)])
+    variance, degrees = _variance(daily, window, [np.ones(len(pairs), dtype=bool)],
+                                  stretches[pairs].min(axis=1))
     return Joint(pairs, np.nanmean(daily, axis=0), variance, limits.student(PAIR * check / len(pairs), degrees),
                  _breadth(daily, variance, degrees, PAIRS * check, window))
 

@@ -30,6 +30,9 @@ from pipelines.store import Warehouse, blobs, snapshots
 
 FORMAT = 1
 KIND = "learnt"
+#: Groups that look back to let a recursion settle: hardly anything of what they begin with stays.
+SETTLING = ("oscillators", "regime")
+HOURS_PER_DAY = 24.0
 #: SHAP values of more rows move no share by a visible amount.
 SAMPLE = 300
 
@@ -113,7 +116,7 @@ def learn(line: Line, reference: pd.DataFrame, evidence: pd.DataFrame, searched:
     promised = promise.learn(evidence, searched, reference[["event_time", "y"]], length=block_length(line),
                              bar=line.bar)
     try:
-        found = learn_norm(reference, line.drift, ignore=calendar())
+        found = learn_norm(reference, line.drift, ignore=calendar(), memory=memory())
     except InsufficientData:
         return Learnt(None, promised, weights)
     return Learnt(found, promised, weights)
@@ -146,10 +149,16 @@ def key_of(line: Line, champion: Candidate) -> str:
     parts = {"formats": [FORMAT, norm.FORMAT], "snapshot": champion.snapshot_digest,
              "evidence": champion.evidence_digest, "search": champion.search_digest,
              "model": [champion.line, champion.version, champion.run_id], "rules": rules.model_dump(mode="json"),
-             "block_days": line.block_days, "ignore": calendar()}
+             "block_days": line.block_days, "ignore": calendar(), "memory": memory()}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def calendar() -> tuple[str, ...]:
     """Columns of the calendar: a window of days always covers them in its own way, that is no drift."""
     return tuple(feature.name for feature in catalog.GROUPS["time"].features)
+
+
+def memory() -> dict[str, float]:
+    """Column → days for which an event stays in it."""
+    return {feature.name: feature.lookback / HOURS_PER_DAY for name, group in catalog.GROUPS.items()
+            if name not in SETTLING for feature in group.features}

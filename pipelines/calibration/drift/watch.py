@@ -10,14 +10,14 @@ from pipelines.calibration.drift import rivals
 from pipelines.calibration.drift.outcome import OURS, PATIENCE, Outcome, seen
 from pipelines.calibration.drift.track import Flags, Track
 from pipelines.contracts.line import Drift
-from pipelines.monitoring import compare, learn
+from pipelines.monitoring import compare, learn, learnt
 
 
 def ours(track: Track, rules: Drift) -> Flags:
     """The alarm of each check, shape (checks,): ``monitoring.learn`` once and ``monitoring.compare`` a day, as
     ``monitoring.check`` does."""
     frame = track.frame()
-    norm = learn(frame.iloc[track.reference], rules)
+    norm = learn(frame.iloc[track.reference], rules, memory=learnt.memory())
     alarm, streak = np.zeros(track.checks, dtype=bool), 0
     for check in range(track.checks):
         report = compare(norm, frame.iloc[track.window(check)], as_of=track.as_of(check), streak=streak)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from scipy.signal import lfilter
 
-from pipelines.monitoring import limits, wander
+from pipelines.contracts.line import Drift
+from pipelines.monitoring import learn, limits, wander
 from pipelines.monitoring.limits import Together
 
 
@@ -81,3 +83,23 @@ def test_the_limit_of_a_distance_holds_its_level(weights: list[float]) -> None:
 
     limit = limits.distance_limit(draw(500), 2, 1e-3, 1e6)
     assert 2e-4 < (draw(400_000) > limit).mean() < 3e-3
+
+
+def test_a_column_that_looks_back_for_long_has_wider_limits_and_others_have_the_same() -> None:
+    values = np.random.default_rng(0).standard_normal((100 * 24, 4))
+    times = pd.date_range("2024-01-01", periods=len(values), freq="h", tz="UTC")
+    frame = pd.DataFrame(values, columns=list("abcd")).assign(event_time=times)
+    usual, known = learn(frame, Drift()), learn(frame, Drift(), memory={"a": 25.0, "b": 7.0})
+    assert [column.level_limit for column in known.columns[1:]] == [column.level_limit for column in usual.columns[1:]]
+    # Half of the budget is for single columns: four, level and spread of each.
+    alpha = 0.5 * Drift().false_alarms_per_year / 365 / 4 / 2
+    assert known.columns[0].level_limit == pytest.approx(stats.t.isf(alpha / 2, 100 / 25))
+    assert known.columns[0].spread_limit == pytest.approx(stats.t.isf(alpha / 2, 100 / 25))
+
+
+def test_no_window_is_known_better_than_a_fiftieth_of_a_deviation() -> None:
+    values = np.tile(np.sin(np.arange(24.0)), 60) + 1e-6 * np.random.default_rng(0).standard_normal(60 * 24)
+    times = pd.date_range("2024-01-01", periods=len(values), freq="h", tz="UTC")
+    column = learn(pd.DataFrame({"a": values, "event_time": times}), Drift()).columns[0]
+    assert np.sqrt(column.level[-1]) == pytest.approx(0.02)
+    assert np.sqrt(column.spread) == pytest.approx(0.02)
