@@ -56,9 +56,11 @@ class Job:
 
 @dataclass
 class Done:
-    """What was done up to some month: values, and seconds of all processes in reading and computing."""
+    """What was done up to some month: values, seconds of all processes in reading and computing, and their CPU time,
+    which says how the work grows on a machine that does other things, too."""
 
     cells: int = 0
+    cpu: float = 0.0
     reading: float = 0.0
     computing: float = 0.0
 
@@ -114,8 +116,14 @@ def bars(symbols: list[str], month: Window, close: np.ndarray, rng: np.random.Ge
         "source": "study"})
 
 
-def build(job: Job) -> tuple[int, float, float]:
-    """Values, seconds of reading and of computing (all of it, if the values are written)."""
+def build(job: Job) -> tuple[int, float, float, float]:
+    """Values, CPU seconds of this process, seconds of reading and of computing (all of it, if values are written)."""
+    started = time.process_time()
+    cells, reading, computing = _build(job)
+    return cells, time.process_time() - started, reading, computing
+
+
+def _build(job: Job) -> tuple[int, float, float]:
     store = Warehouse(job.url, job.root, pool_size=1)
     try:
         began = time.perf_counter()
@@ -162,30 +170,32 @@ def main(
         url = store.engine.url.render_as_string(hide_password=False)
         parts = columns.parts(line, names) or [tuple(names), *([columns.ACROSS] if any(
             group.across_symbols for group in catalog.of(line)) else [])]
-        table = Table("months", "million bars", "load s", "build s", "rows/s", "million values/s", "of it reading",
-                      "peak MiB")
+        table = Table("months", "million bars", "load s", "build s", "CPU s", "rows/s", "million values/s",
+                      "of it reading", "peak MiB")
         sizes = []
         with ProcessPoolExecutor(processes) as pool, memory() as seen:
             list(pool.map(build, [Job(url, store.snapshot_root, line, next(months[0].days()), part, False)
                                   for part in [parts[0], parts[-1]] * processes]))  # imports, machine code
             began, done = time.perf_counter(), Done()
             for number, month in enumerate(months, 1):
-                for cells, reading, computing in pool.map(
+                for cells, cpu, reading, computing in pool.map(
                         build, [Job(url, store.snapshot_root, line, month, part, keep) for part in reversed(parts)]):
                     done.cells += cells
+                    done.cpu += cpu
                     done.reading += reading
                     done.computing += computing
                 if number in marks:
                     took = time.perf_counter() - began
                     count = sum(int((one.end - one.start) / timedelta(hours=1)) for one in months[:number]) * symbols
-                    sizes.append((count, took))
+                    sizes.append((count, took, done.cpu))
                     table.add_row(f"{number}", f"{count / 1e6:.2f}", f"{loading[number]:.1f}", f"{took:.1f}",
-                                  f"{count / took:,.0f}", f"{done.cells / took / 1e6:.1f}",
+                                  f"{done.cpu:.0f}", f"{count / took:,.0f}", f"{done.cells / took / 1e6:.1f}",
                                   f"{done.reading / (done.reading + done.computing):.0%}", f"{seen.peak / _MIB:,.0f}")
     console.print(table)
     if len(sizes) > 1:
-        (slope, _), at = np.polyfit(*np.log(np.array(sizes)).T, 1), np.array(sizes)
-        console.print(f"seconds grow as rows^{slope:.2f} (1: linear), "
+        at = np.array(sizes)
+        slope, work = (np.polyfit(np.log(at[:, 0]), np.log(at[:, column]), 1)[0] for column in (1, 2))
+        console.print(f"seconds grow as rows^{slope:.2f}, CPU seconds as rows^{work:.2f} (1: linear), "
                       f"{1e6 * at[-1, 1] / at[-1, 0]:.1f} s a million bars; memory is that of one month's parts")
 
 

@@ -227,7 +227,7 @@ class _Window:
         return tuple(told)
 
     def _day(self, number: int) -> str:
-        first = self.current["event_time"].min()
+        first = self.current["available_at" if "available_at" in self.current else "event_time"].min()
         return str((first + timedelta(days=number)).date().isoformat())
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from pipelines.monitoring.windows import day_numbers
+from pipelines.monitoring.windows import calendar_days
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Index = np.ndarray[Any, np.dtype[np.int64]]
@@ -85,7 +85,7 @@ class Rows:
 
     Attributes:
         order: positions in the frame, shape (rows,).
-        day: whole days since the first row, shape (rows,).
+        day: days of the UTC calendar since the first row, shape (rows,).
         cell: number of the row's day and symbol, shape (rows,); ``cells`` of them, day by day.
         follows: whether the row before is the one before it of the same symbol, shape (rows,).
         step: the usual seconds between rows of a symbol.
@@ -106,7 +106,9 @@ class Rows:
         seconds = (times - times.min()).to_numpy().astype("timedelta64[s]").astype(np.int64)
         symbol = (pd.factorize(frame["symbol"], sort=True)[0] if "symbol" in frame else np.zeros(len(frame), np.int64))
         order = np.lexsort((seconds, symbol))
-        day, symbol, seconds = day_numbers(times)[order], symbol[order], seconds[order]
+        # When rows were known, where the frame says so: a window ends at a midnight of that clock.
+        day = calendar_days(frame.get("available_at", times))
+        day, symbol, seconds = day[order], symbol[order], seconds[order]
         gap = np.diff(seconds, prepend=0)
         same = np.concatenate([[False], symbol[1:] == symbol[:-1]]) if len(frame) else np.zeros(0, bool)
         usual = step if step is not None else (float(np.median(gap[same])) if same.any() else 0.0)

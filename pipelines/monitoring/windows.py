@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines.contracts.window import Window
+from pipelines.sentiment.hours import HOUR_US, microseconds
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -27,6 +28,16 @@ def day_numbers(times: pd.Series) -> Array:
         return np.empty(0, dtype=np.int64)
     elapsed = (times - times.min()).to_numpy().astype("timedelta64[s]").astype(np.int64)
     return np.asarray(elapsed // 86_400)
+
+
+def calendar_days(times: pd.Series) -> Array:
+    """Days of the UTC calendar since the first of ``times``, shape (rows,), int64.
+
+    For what looks *inside* of days: two frames that begin at different hours must cut their days at the same one. A
+    column that moves in one step a day would else have the step inside of its days here and between them there.
+    """
+    day = microseconds(times) // (24 * HOUR_US)
+    return np.asarray(day - day.min()) if day.size else day
 
 
 def slide(daily: Array, length: int) -> Array:

@@ -278,3 +278,16 @@ def test_stationary_features_keep_quiet(rho: float) -> None:
         norm = learn(cut(world, 0, 51), POLICY)
         over += sum(compare(norm, cut(world, first, first + 5), as_of=AS_OF).over for first in range(51, 106, 5))
     assert over <= 1
+
+
+@pytest.mark.parametrize("begins", [0, 1, 2, 13])
+def test_a_step_a_day_is_no_drift_wherever_the_reference_begins(begins: int) -> None:
+    """An index that speaks at 23:00: cut at another hour, its steps would lie inside of days, and not between them."""
+    opened = pd.date_range("2024-01-01", periods=80 * 24, freq="h", tz="UTC", unit="us") - pd.Timedelta(hours=1)
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame({"symbol": "BTC", "event_time": opened, "available_at": opened + pd.Timedelta(hours=1),
+                          "index": np.repeat(rng.standard_normal(80), 24), "return": rng.standard_normal(80 * 24)})
+    norm = learn(frame.iloc[begins:60 * 24], Drift(window_days=5))
+    for day in range(61, 76):
+        seen = compare(norm, frame.iloc[day * 24:(day + 5) * 24], as_of=datetime(2024, 1, 1, tzinfo=UTC))
+        assert not seen.over, (day, seen.columns)
