@@ -65,5 +65,5 @@ def test_one_error_tree_that_says_whether_to_try_again() -> None:
     ours = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, Exception)]
     assert all(issubclass(item, errors.TidemarkError) for item in ours)
     assert {item.__name__ for item in ours if item.retryable} == {
-        "SourceUnavailable", "NotReady", "StoreUnavailable", "Conflict", "TrackingUnavailable"}
+        "SourceUnavailable", "NotReady", "StoreUnavailable", "Conflict", "TrackingUnavailable", "ChannelUnavailable"}
     assert all(item.__doc__ for item in ours)
