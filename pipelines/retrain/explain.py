@@ -62,7 +62,7 @@ def now(connection: Connection, line: Line, as_of: datetime) -> dict[str, Any]:
 
 
 def last_report(connection: Connection, line: str, as_of: datetime | None) -> DriftReport | None:
-    """The newest stored check at or before a time, without its Evidently summary."""
+    """The newest stored check at or before a time, without its Evidently summary and the rows to look at."""
     table = tables.drift_reports
     query = select(table).where(table.c.line == line).order_by(table.c.as_of.desc()).limit(1)
     row = connection.execute(query if as_of is None else query.where(table.c.as_of <= as_of)).mappings().one_or_none()
@@ -72,7 +72,9 @@ def last_report(connection: Connection, line: str, as_of: datetime | None) -> Dr
     return DriftReport(
         line, row["as_of"], tuple(_column(item) for item in row["columns"]), share, row["data_drift"],
         row["prediction_drift"], row["performance_drift"],
-        {name: math.nan if value is None else value for name, value in row["metrics"].items()},
+        # Beside figures stands what else was found: whence, rows to look at, the columns that tell.
+        {name: math.nan if value is None else float(value) for name, value in row["metrics"].items()
+         if value is None or isinstance(value, int | float)},
         row["champion_version"], row["reference_digest"], row["rows"])
 
 

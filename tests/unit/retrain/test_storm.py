@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -12,9 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
-from pipelines.contracts.records import Candidate, DriftReport, Outcome, Reason, RequestState, RetrainRequest
+from pipelines.contracts.records import (
+    Candidate,
+    DriftReport,
+    Outcome,
+    Reason,
+    RequestState,
+    RetrainRequest,
+    UnusualRow,
+)
 from pipelines.contracts.retraining import MONTH, Retrain
-from pipelines.retrain import Check, PolicyState, Run, Training, decide, run
+from pipelines.monitoring import check
+from pipelines.retrain import Check, PolicyState, Run, Training, decide, explain, run
 from pipelines.retrain.memory import levels
 from pipelines.store import Warehouse, frames, ledger, tables
 from tests.unit.registry.world import make_line, said
@@ -232,3 +241,17 @@ def test_a_year_of_alarms_backfilled_through_the_ledger_rings_no_storm(warehouse
     again = [run.consider(warehouse, line, report(day, {Reason.PERFORMANCE: 0.02}), as_of=START + day * DAY, at=START)
              for day in range(0, 340, 40)]
     assert [decision.request for decision in again] == [None] * len(again)
+
+
+def test_an_alarm_that_monitoring_stored_can_be_explained(warehouse: Warehouse) -> None:
+    """Beside figures its row holds whence, rows to look at and a pair, which are none."""
+    line = make_line()
+    with warehouse.begin() as connection:
+        ledger.add_candidate(connection, Candidate(LINE, 1, "run1", "lightgbm", START - 30 * DAY, START - 30 * DAY, "s",
+                                                   "e", 4), at=START)
+    alarm = replace(report(0, {Reason.DATA_DRIFT: 0.8}), over=True, streak=3, since="2023-12-28", pair=("rsi", "vol"),
+                    unusual=(UnusualRow("2023-12-31T23:00:00+00:00", "BTC", {"rsi": 4.0}),))
+    check._store(warehouse, alarm, None)
+    with warehouse.begin() as connection:
+        told = explain.now(connection, line, START)
+    assert (told["state"], told["alarms"]) == ("asks", {"data_drift": 0.8})
