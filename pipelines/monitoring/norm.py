@@ -17,7 +17,8 @@ from pipelines.monitoring.distances import Bins
 from pipelines.monitoring.measure import Ruler
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-FORMAT = 1
+#: 2: days are cut at the same hour in the reference and in the window.
+FORMAT = 2
 
 
 @dataclass(frozen=True)

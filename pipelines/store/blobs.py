@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
+from datetime import datetime
 
 import pyarrow.fs as pafs
 
@@ -48,6 +49,17 @@ def get(warehouse: Warehouse, kind: str, key: str) -> bytes | None:
         return None
     digest, content = found[:_DIGEST], found[_DIGEST:]
     return bytes(content) if hashlib.sha256(content).digest() == digest else None
+
+
+def prune(warehouse: Warehouse, kind: str, before: datetime) -> int:
+    """Delete what was written before a wall-clock time; how many files that were. Whoever misses one makes it anew."""
+    system, root = filesystem(warehouse.snapshot_root)
+    kept = pafs.FileSelector(f"{root.rstrip('/')}/{kind}", allow_not_found=True, recursive=True)
+    old = [file.path for file in system.get_file_info(kept) if file.type == pafs.FileType.File
+           and file.mtime is not None and file.mtime.timestamp() < before.timestamp()]
+    for path in old:
+        system.delete_file(path)
+    return len(old)
 
 
 def _place(warehouse: Warehouse, kind: str, key: str) -> tuple[pafs.FileSystem, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
-from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +18,8 @@ import pyarrow.parquet as pq
 from pipelines.store.snapshots import filesystem, write_file
 from pipelines.store.warehouse import Warehouse
 
+#: The folder, for ``blobs.prune``.
+KIND = "columns"
 Column = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
@@ -61,17 +62,6 @@ def put(warehouse: Warehouse, place: str, columns: Mapping[str, Column]) -> None
                use_dictionary=False, write_statistics=False, write_page_checksum=True)
 
 
-def prune(warehouse: Warehouse, before: datetime) -> int:
-    """Delete what was written before a wall-clock time; how many files that were. Whoever misses one makes it anew."""
-    system, root = filesystem(warehouse.snapshot_root)
-    kept = pafs.FileSelector(f"{root.rstrip('/')}/columns", allow_not_found=True, recursive=True)
-    old = [file.path for file in system.get_file_info(kept) if file.type == pafs.FileType.File
-           and file.mtime is not None and file.mtime.timestamp() < before.timestamp()]
-    for path in old:
-        system.delete_file(path)
-    return len(old)
-
-
 def _place(warehouse: Warehouse, place: str) -> tuple[pafs.FileSystem, str]:
     system, root = filesystem(warehouse.snapshot_root)
-    return system, f"{root.rstrip('/')}/columns/{place[:2]}/{place}"
+    return system, f"{root.rstrip('/')}/{KIND}/{place[:2]}/{place}"

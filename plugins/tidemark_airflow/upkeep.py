@@ -11,8 +11,8 @@ log = logging.getLogger(__name__)
 
 #: Partitions are made this long before they are needed (a write would make its own, but inside its transaction).
 AHEAD = timedelta(days=62)
-#: Feature columns that are older are dropped: those still wanted are computed again, the others were of older code, of
-#: other features, or of bars that have changed.
+#: Feature columns and what was learnt of champions are dropped when they are older: those still wanted are made again,
+#: the others were of older code, of other features or champions, or of bars that have changed.
 KEPT = timedelta(days=60)
 
 
@@ -28,9 +28,11 @@ def reconcile(w: Work) -> list[str]:
 
 def watchdog(w: Work) -> list[str]:
     """Expired claims go back, requests that nobody serves are reported and then closed, trainings in vain are told, the
-    months to come have their partitions, line files are recorded, old feature columns dropped. Returns findings."""
+    months to come have their partitions, line files are recorded, old files that can be made again are dropped. Returns
+    findings."""
+    from pipelines.monitoring import learnt
     from pipelines.retrain import run as retrain
-    from pipelines.store import columns
+    from pipelines.store import blobs, columns
     from pipelines.store import lines as configurations
 
     lines = list(w.lines().values())
@@ -39,9 +41,10 @@ def watchdog(w: Work) -> list[str]:
     with w.warehouse.begin() as connection:
         for name in w.lines():
             configurations.record_version(connection, name, w.line_text(name), at=w.at)
-    made, dropped = _ensure_months(w), columns.prune(w.warehouse, w.at - KEPT)
+    made = _ensure_months(w)
+    dropped = sum(blobs.prune(w.warehouse, kind, w.at - KEPT) for kind in (columns.KIND, learnt.KIND))
     return tell("findings", [*found, *([f"{made} monthly partitions were made ahead"] if made else []),
-                             *([f"{dropped} files of old feature columns were dropped"] if dropped else [])])
+                             *([f"{dropped} old files that can be made again were dropped"] if dropped else [])])
 
 
 def freshness(w: Work) -> list[str]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipelines.store import Warehouse, columns
-
-AT = datetime(2024, 5, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -35,15 +31,3 @@ def test_nothing_is_no_file_and_no_rows_are_rows(place: Warehouse) -> None:
     assert columns.get(place, "here", ["a"], 0) == {}
     columns.put(place, "here", {"a": np.empty(0)})
     assert columns.get(place, "here", ["a"], 0)["a"].shape == (0,)
-
-
-def test_the_old_ones_are_dropped(place: Warehouse) -> None:
-    assert columns.prune(place, AT) == 0
-    for number in range(3):
-        columns.put(place, f"day{number}", {"a": np.zeros(2)})
-    files = sorted(Path(place.snapshot_root).rglob("*.parquet"))
-    for number, file in enumerate(files):
-        os.utime(file, times=(written := (AT + timedelta(days=number)).timestamp(), written))
-    assert columns.prune(place, AT + timedelta(days=2)) == 2
-    assert sorted(Path(place.snapshot_root).rglob("*.parquet")) == files[2:]
-    assert columns.prune(place, AT + timedelta(days=2)) == 0
