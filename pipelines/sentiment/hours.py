@@ -24,7 +24,7 @@ def instant(at: datetime) -> int:
     return (at - _EPOCH) // _US
 
 
-def microseconds(times: pd.Series) -> Ints:
+def microseconds(times: pd.Series | pd.DatetimeIndex) -> Ints:
     """Microseconds since 1970 of UTC times."""
     return np.array(times.array.as_unit("us").asi8)
 

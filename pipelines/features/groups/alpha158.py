@@ -77,6 +77,7 @@ _ROLLING: tuple[tuple[str, str, int, str, str, float | None], ...] = (
 )
 
 
+@cache
 def _name(qlib: str, width: int) -> str:
     return f"alpha_{qlib.lower()}_{width}"
 
@@ -142,17 +143,20 @@ def _of_windows(bars: Bars) -> Iterator[tuple[tuple[str | None, ...], Callable[[
 
 
 def _compute(bars: Bars) -> Mapping[str, Lazy]:
-    values = _of_bar(bars)
-    for names, compute in _of_windows(bars):
+    values, kernels = _of_bar(bars), list(_of_windows(bars))
+
+    @cache  # one for all of them: on a live row making a cache takes as long as a kernel
+    def found(number: int, width: int) -> FloatArray:
+        return kernels[number][1](width)
+
+    def statistic(number: int, width: int, place: int) -> FloatArray:
+        values: FloatArray = found(number, width)[place]
+        return values
+
+    for number, (names, _) in enumerate(kernels):
         for width in WINDOWS:
-            kernel = cache(partial(compute, width))
-            values |= {_name(theirs, width): partial(_statistic, kernel, place)
+            values |= {_name(theirs, width): partial(statistic, number, width, place)
                        for place, theirs in enumerate(names) if theirs is not None}
-    return values
-
-
-def _statistic(kernel: Callable[[], FloatArray], place: int) -> FloatArray:
-    values: FloatArray = kernel()[place]
     return values
 
 

@@ -54,12 +54,17 @@ class Cycle:
         """Weights of the sums, newest first: with them a cycle of amplitude A in the values gives A cos(phase) and
         A sin(phase), the phase that of the newest hour. ``of_price``: the phase of the price whose returns they are,
         which runs a quarter less half an hour behind."""
-        turn = 2.0 * math.pi / self.period
-        angle = turn * (self.step * np.arange(self.terms) + (self.step - 1) / 2)
-        if of_price:
-            angle += turn / 2 - math.pi / 2
-        scale = 2.0 / (self.terms * self.gain())
-        return scale * np.cos(angle), scale * np.sin(angle)
+        return _weights(self, of_price)
+
+
+@cache
+def _weights(cycle: Cycle, of_price: bool) -> tuple[FloatArray, FloatArray]:
+    turn = 2.0 * math.pi / cycle.period
+    angle = turn * (cycle.step * np.arange(cycle.terms) + (cycle.step - 1) / 2)
+    if of_price:
+        angle += turn / 2 - math.pi / 2
+    scale = 2.0 / (cycle.terms * cycle.gain())
+    return scale * np.cos(angle), scale * np.sin(angle)
 
 
 DAY = Cycle("day", 24, 21 * 24, 1)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import pandas as pd
 
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Feature, Group, Rows
@@ -35,10 +35,24 @@ SESSIONS = (
     Session("new_york", "America/New_York", 8, 17),
     Session("sydney", "Australia/Sydney", 7, 16),
 )
+#: Hours that are looked up in one calendar: nearly a year.
+_BLOCK = 8192
 
 
-def is_open(session: Session, at: pd.DatetimeIndex) -> FloatArray:
-    """1.0 where the session is open at these UTC times, else 0.0."""
+def is_open(session: Session, hours: Ints) -> FloatArray:
+    """1.0 where the session is open in these hours, counted since 1970 UTC, else 0.0."""
+    block, place = hours // _BLOCK, hours % _BLOCK
+    found = np.empty(len(hours))
+    for number in np.unique(block):
+        inside = block == number
+        found[inside] = _opened(session, int(number))[place[inside]]
+    return found
+
+
+@cache
+def _opened(session: Session, block: int) -> FloatArray:
+    """``is_open`` of the hours of a block: calendars are asked once, a live row then looks its hour up."""
+    at = times((block * _BLOCK + np.arange(_BLOCK)) * HOUR_US)
     local = at.tz_convert(ZoneInfo(session.zone)).tz_localize(None).as_unit("us").asi8 // HOUR_US
     hour, weekday = _clock(local)
     trading = (hour >= session.opens) & (hour < session.closes) & (weekday < 5)
@@ -63,8 +77,7 @@ def _compute(rows: Rows) -> Mapping[str, FloatArray]:
     # The nominal close: a late bar is still the bar of its hour.
     opened, place = np.unique(rows.opened, return_inverse=True)
     closes = opened // HOUR_US + 1
-    at = times(closes * HOUR_US)
-    values = {f"session_{session.name}": is_open(session, at) for session in SESSIONS}
+    values = {f"session_{session.name}": is_open(session, closes) for session in SESSIONS}
     for what, step in zip(("hour", "weekday"), _clock(closes), strict=True):
         sine, cosine = _CIRCLES[what]
         values |= {f"{what}_sin": sine[step], f"{what}_cos": cosine[step]}

@@ -14,6 +14,7 @@ import pandas as pd
 from pipelines.contracts.line import Costs
 from pipelines.errors import ContractError
 from pipelines.features.groups.time import SESSIONS, is_open
+from pipelines.sentiment.hours import HOUR_US, microseconds
 from pipelines.validation.backtest.bookkeeping import BAR, COLUMNS, accounts
 
 NO_SESSION = "closed"
@@ -61,7 +62,8 @@ def attribute(rows: pd.DataFrame, regime: pd.Series, bar: timedelta = BAR) -> di
 
 
 def _sessions(rows: pd.DataFrame, decided: pd.DatetimeIndex) -> pd.DataFrame:
-    opened = np.column_stack([is_open(session, decided) for session in _CENTRES])
+    hours = microseconds(decided) // HOUR_US
+    opened = np.column_stack([is_open(session, hours) for session in _CENTRES])
     none = opened.sum(axis=1) == 0
     shares = np.column_stack([opened, none]) / np.maximum(opened.sum(axis=1), 1.0)[:, None]
     names = np.array([*(session.name for session in _CENTRES), NO_SESSION], dtype=object)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import cast
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -51,6 +53,15 @@ def test_sessions(close: str, open_sessions: str) -> None:
     row = values_at(close).iloc[0]
     assert [session.name for session in sorted(time.SESSIONS, key=lambda session: session.name)
             if row[f"session_{session.name}"] == 1.0] == open_sessions.split()
+
+
+def test_sessions_are_those_of_the_standard_librarys_clocks() -> None:
+    """Hour by hour over years on both sides of the blocks that the calendar is kept in (8192 hours)."""
+    hours = np.random.default_rng(0).integers(420_000, 520_000, 2000)  # 2017 to 2029
+    for session in time.SESSIONS:
+        local = [datetime.fromtimestamp(int(hour) * 3600, ZoneInfo(session.zone)) for hour in hours]
+        expected = [session.opens <= at.hour < session.closes and at.weekday() < 5 for at in local]
+        np.testing.assert_array_equal(time.is_open(session, hours), np.array(expected, dtype=float))
 
 
 def test_the_clock_runs_in_circles() -> None:
