@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -24,13 +24,12 @@ from pipelines.contracts.ports import FloatArray
 from pipelines.errors import ContractError
 from pipelines.features import catalog, view
 from pipelines.features.declare import Bars, Group, Rows
-from pipelines.sentiment.hours import HOUR_US, Ints, instant
+from pipelines.sentiment.hours import HOUR_US, Ints, instant, moment
 from pipelines.store import Warehouse, asof
 
 #: A symbol whose newest bar opened longer ago has no live row.
 MAX_AGE = timedelta(hours=24)
-_HOUR, _US = timedelta(hours=1), timedelta(microseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HOUR = timedelta(hours=1)
 #: Bars before the newest that can make its row wait.
 _WAIT = view.GRACE // _HOUR + 1
 
@@ -97,7 +96,7 @@ class LiveRows:
             if self._across:
                 # Fewer bars of the others: what looks across looks back less than a month.
                 reach = max(reach for _, reach in self._across)
-                known = self._versions(connection, symbols, reach, at, _EPOCH + decided * _US)
+                known = self._versions(connection, symbols, reach, at, moment(decided))
                 values |= self._of_bars(self._across, known, len(symbols), place, opened // HOUR_US)
             times = [pd.Timestamp(at_us, unit="us", tz="UTC").as_unit("us") for at_us in (opened, decided)]
             if self._of_rows:

@@ -24,6 +24,11 @@ def instant(at: datetime) -> int:
     return (at - _EPOCH) // _US
 
 
+def moment(at: int) -> datetime:
+    """The UTC time so many microseconds after 1970: ``instant`` the other way round."""
+    return _EPOCH + timedelta(microseconds=at)
+
+
 def microseconds(times: pd.Series | pd.DatetimeIndex) -> Ints:
     """Microseconds since 1970 of UTC times."""
     return np.array(times.array.as_unit("us").asi8)

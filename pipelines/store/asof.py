@@ -114,8 +114,9 @@ def series(connection: Connection, kind: Kind, names: Sequence[str], *, start: d
                    Kind.INDICATORS: ("name", ("value",))}[kind]
     columns = ("event_time", "available_at", "revision", *numbers)
     condition = "" if interval is None else 'AND "interval" = %(interval)s '
+    place = "1" if len(names) == 1 else f"array_position(%(names)s::text[], {by})"
     found = binary.fetch(
-        connection, f"SELECT array_position(%(names)s::text[], {by}), {frames.quoted(columns)} FROM {table.fullname} "
+        connection, f"SELECT {place}, {frames.quoted(columns)} FROM {table.fullname} "
                     f"WHERE {by} = ANY(%(names)s::text[]) {condition}AND event_time >= %(start)s "
                     "AND available_at <= %(as_of)s",
         {"names": list(names), "interval": interval, "start": start, "as_of": as_of},

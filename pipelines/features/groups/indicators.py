@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
-import pandas as pd
 
 from pipelines.contracts.columns import Kind
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Feature, Group, Rows
 from pipelines.features.known import in_force
-from pipelines.sentiment.hours import Ints
+from pipelines.sentiment.hours import Ints, moment
 from pipelines.store import asof
 
 MAX_AGE = timedelta(days=7)
@@ -65,10 +64,9 @@ def _compute(rows: Rows) -> Mapping[str, FloatArray]:
     if not len(rows):
         return {feature.name: np.empty(0) for feature in GROUP.features}
     moments, place = np.unique(rows.at, return_inverse=True)
-    first = pd.Timestamp(int(moments[0]), unit="us", tz="UTC")
     with rows.warehouse.begin() as connection:
         versions = asof.series(connection, Kind.INDICATORS, [indicator.name for indicator in INDICATORS],
-                               start=(first - MAX_AGE - _DAY).to_pydatetime(), as_of=rows.as_of.to_pydatetime())
+                               start=moment(int(moments[0])) - MAX_AGE - _DAY, as_of=rows.as_of.to_pydatetime())
     versions = versions[np.argsort(versions["revision"], kind="stable")]
     values: dict[str, FloatArray] = {}
     for number, indicator in enumerate(INDICATORS):

@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.contracts.ports import FloatArray
 from pipelines.features.declare import Feature, Group, Rows
 from pipelines.sentiment.aggregate import MARKET
-from pipelines.sentiment.hours import TICK_US, TICKS, Ints, times
+from pipelines.sentiment.hours import TICK_US, TICKS, Ints, moment
 from pipelines.store import derived
 
 _WINDOWS = ("1h", "4h", "1d")
@@ -24,14 +24,14 @@ class _Grid:
     def __init__(self, aggregates: np.ndarray[Any, Any], symbols: int, moments: Ints) -> None:
         self._moments = moments
         self._values = np.full((len(_WINDOWS), len(_MEASURES), symbols, len(moments)), np.nan)
-        moment = np.searchsorted(moments, aggregates["at"] // TICK_US)
+        place = np.searchsorted(moments, aggregates["at"] // TICK_US)
         for number, measure in enumerate(_MEASURES):
-            self._values[aggregates["window"], number, aggregates["symbol"], moment] = aggregates[measure]
+            self._values[aggregates["window"], number, aggregates["symbol"], place] = aggregates[measure]
 
     def at(self, window: str, symbol: Ints | int, tick: Ints) -> dict[str, FloatArray]:
         """The measures of a symbol (its number) at a tick; where there is no row (history from before the grid of ten
         minutes), at the full hour before."""
-        own, hour = (np.searchsorted(self._moments, moment) for moment in (tick, _full_hour(tick)))
+        own, hour = (np.searchsorted(self._moments, when) for when in (tick, _full_hour(tick)))
         table = self._values[_WINDOWS.index(window)]
         there = ~np.isnan(table[_MEASURES.index("documents"), symbol, own])
         place = np.where(there, own, hour)
@@ -52,7 +52,7 @@ def _compute(rows: Rows) -> Mapping[str, FloatArray]:
     moments = np.unique(np.concatenate([tick, before, _full_hour(tick), _full_hour(before)]))
     with rows.warehouse.begin() as connection:
         aggregates = derived.aggregates(
-            connection, symbols=symbols, windows=_WINDOWS, at=times(moments * TICK_US).to_pydatetime(),
+            connection, symbols=symbols, windows=_WINDOWS, at=[moment(at) for at in (moments * TICK_US).tolist()],
             as_of=rows.as_of.to_pydatetime(), columns=_MEASURES)
     grid = _Grid(aggregates, len(symbols), moments)
     places = {name: place for place, name in enumerate(symbols)}

@@ -17,7 +17,7 @@ from pipelines.contracts.ports import Batch
 from pipelines.errors import TidemarkError
 from pipelines.ingest.http import Client
 
-COUNT = int(os.environ.get("MUTATIONS", "100"))
+COUNT = int(os.environ.get("MUTATIONS", "60"))
 EACH = pytest.mark.parametrize("name", play.NAMES)
 
 

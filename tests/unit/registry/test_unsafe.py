@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import tempfile
 import zipfile
 from dataclasses import replace
 from functools import cache
@@ -53,6 +54,14 @@ def fitted(family: str) -> object:
     features = rng.standard_normal((300, len(NAMES)))
     chosen = families.get(family)
     return chosen.fit(features, (features[:, 0] > 0).astype(float), NAMES, chosen.defaults, seed=1).native()
+
+
+@cache
+def written(family: str) -> bytes:
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / MODEL_FILES[families.get(family).flavor]
+        container.write(fitted(family), file)
+        return file.read_bytes()
 
 
 def plant(directory: Path, family: str, content: bytes) -> Path:
@@ -137,9 +146,7 @@ def test_a_link_in_place_of_a_model(family: str, tmp_path: Path) -> None:
 def test_a_model_of_another_family(family: str, other: str, tmp_path: Path) -> None:
     if family == other:
         return
-    written = tmp_path / MODEL_FILES[families.get(other).flavor]
-    container.write(fitted(other), written)
-    place = plant(tmp_path / "model", family, written.read_bytes())
+    place = plant(tmp_path / "model", family, written(other))
     with pytest.raises(UnsafeArtifact):
         families.get(family).load(place, NAMES)
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
@@ -104,6 +104,10 @@ class Life:
 
 @settings(max_examples=60)
 @given(RULES, STRETCHES, st.lists(FATES, min_size=1, max_size=6))
+@example(Retrain(on=("performance", "data_drift"), cooldown_days=3, cooldown_limit_days=6, min_new_days=5, quiet_days=1,
+                 again_days=1, ripe_days=10, budget_runs=3),
+         [({}, 2), ({Reason.DATA_DRIFT: 0.3}, 36)],
+         [Fate("better", 0, 0, 0.2), Fate("worse", 0, 0, 0.2), Fate("worse", 0, 0, 0.2), Fate("failed", 0, 0, 0.2)])
 def test_whatever_happens_it_neither_storms_nor_sleeps(
         rules: Retrain, stretches: list[tuple[dict[Reason, float], int]], fates: list[Fate]) -> None:
     days = [rings for rings, length in stretches for _ in range(length)][:200]
@@ -142,7 +146,8 @@ def ripe(life: Life, days: list[dict[Reason, float]], asked_on: int) -> bool:
     """Whether what this training was asked for had rung for ``ripe_days``, without a pause and about one champion."""
     begin = asked_on - life.rules.ripe_days
     request = next(request for day, request, _ in life.asked if day == asked_on)
-    promoted = any(fate.what == "better" and begin < day + fate.served_after + fate.verdict_after <= asked_on
+    # A check comes before what is asked for on its day: it sees a champion of that day on the next one.
+    promoted = any(fate.what == "better" and begin < day + max(fate.served_after + fate.verdict_after, 1) <= asked_on
                    for day, _, fate in life.asked)
     return begin >= 0 and not promoted and all(
         set(days[day]) & set(map(Reason, request.evidence["triggers"])) for day in range(begin, asked_on + 1))
