@@ -140,7 +140,7 @@ def _ours() -> Case:
         _no_study()
 
     return Case("workflow_over_fits", train, lambda: _taken_down().again(), TRIALS, "trials",
-                lambda _, models: _taken_down().same(models), fresh=fresh, fresh_peer=_taken_down, runs=2)
+                lambda _, models: _taken_down().same(models), fresh=fresh, fresh_peer=_taken_down, runs=5)
 
 
 @lru_cache(maxsize=1)
