@@ -14,6 +14,7 @@ from typing import Any
 from pipelines.contracts.line import Line
 from pipelines.contracts.notices import Notice, Severity
 from pipelines.contracts.records import Outcome, Purpose, Step, Verdict
+from pipelines.contracts.retraining import Cost
 from pipelines.notify.wording import House, finite, instant, number, several, version
 from pipelines.registry.standing import enters_shadow
 
@@ -125,15 +126,13 @@ def of_request(row: Row, house: House) -> list[Notice]:
 
 def cost(row: Row) -> list[str]:
     """What a training has cost, as far as the row says: wall clock, CPU, trials."""
-    said = row.get("cost") or {}
+    spent: Cost | None = row.get("cost")
     began, ended = row.get("claimed_at"), row.get("finished_at")
-    wall = finite(said.get("wall_seconds"))
-    if wall is None and began is not None and ended is not None and ended > began:
-        wall = (ended - began).total_seconds()
-    cpu, trials = finite(said.get("cpu_seconds")), finite(said.get("trials", row.get("trials")))
+    wall = (ended - began).total_seconds() if began is not None and ended is not None and ended > began else None
+    trials = (spent.trials if spent is not None else 0) or row.get("trials")
     parts = [f"{wall / 60:.0f} min" if wall is not None and wall >= 90 else f"{wall:.0f} s" if wall is not None else "",
-             f"{cpu / 3600:.2f} CPU hours" if cpu is not None else "",
-             several(int(trials), "trial") if trials is not None else ""]
+             f"{spent.cpu_seconds / 3600:.2f} CPU hours" if spent is not None else "",
+             several(int(trials), "trial") if trials else ""]
     return [f"Cost: {', '.join(filter(None, parts))}."] if any(parts) else []
 
 

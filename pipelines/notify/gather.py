@@ -19,7 +19,7 @@ from pipelines.config_notify import Notify
 from pipelines.contracts.notices import Notice, Severity
 from pipelines.notify import findings, happenings
 from pipelines.notify.wording import House
-from pipelines.store import Warehouse, tables
+from pipelines.store import Warehouse, ledger, tables
 from pipelines.store import notices as outbox
 
 log = logging.getLogger(__name__)
@@ -143,19 +143,9 @@ def requests(connection: Connection, number: int = 0, *, line: str | None = None
                       end is not None and asked.c.as_of <= end):
         query = query if condition is False else query.where(condition)
     rows = _plain(connection, query)
-    costs = _costs(connection, [row["id"] for row in rows])
+    costs = {number: spent for name in {row["line"] for row in rows}
+             for number, spent in ledger.costs_of_requests(connection, name).items()}
     return [{**row, "cost": costs.get(row["id"])} for row in rows]
-
-
-def _costs(connection: Connection, ids: Collection[int]) -> dict[int, Row]:
-    """What trainings have cost by number of their request, where the warehouse keeps it."""
-    steps = tables.metadata.tables.get(f"{tables.SCHEMA}.training_steps")
-    if steps is None or not ids:
-        return {}
-    query = (select(steps.c.request_id, func.sum(steps.c.cpu_seconds).label("cpu_seconds"),
-                    func.sum(steps.c.trials).label("trials")).where(steps.c.request_id.in_(list(ids)))
-             .group_by(steps.c.request_id))
-    return {row["request_id"]: row for row in _plain(connection, query)}
 
 
 #: Name of the cursor → where notices come from. A new source is one line.

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.contracts.notices import Notice, Severity
+from pipelines.contracts.retraining import Cost
 from pipelines.notify import findings, happenings
 from pipelines.notify.wording import House
 from tests.unit.registry.world import make_line
@@ -113,7 +114,7 @@ def test_a_request_is_told_when_made_and_when_closed(row: Any, expected: Any) ->
 
 def test_a_training_says_what_it_gave_and_what_it_cost() -> None:
     row = request(state="served", version=4, family="lightgbm", trials=24, claimed_at=AS_OF,
-                  finished_at=AS_OF + timedelta(minutes=11), cost={"cpu_seconds": 1800.0, "trials": 24})
+                  finished_at=AS_OF + timedelta(minutes=11), cost=Cost(1800.0, 900.0, 24))
     assert findings.of_request(row, AUTO)[1].body == (
         "Request 7 as of 2024-03-01 00:00 UTC is served. Trained v4 (lightgbm). The gate decides what becomes of it.",
         "Cost: 11 min, 0.50 CPU hours, 24 trials.")
